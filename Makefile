@@ -1,0 +1,35 @@
+# Every target runs on a machine with Python 3.10 or newer, make and the package index; the tools live in .tools/.
+# ARGS reaches the command: make test ARGS="-k pop". PY picks another interpreter: make test PY=3.13.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+TOOLS := $(CURDIR)/.tools
+BIN := $(TOOLS)/venv/bin
+PY = $(shell cat $(TOOLS)/version)
+ARGS =
+
+export HATCH_CONFIG := $(TOOLS)/hatch.toml
+export HATCH_DATA_DIR := $(TOOLS)/hatch
+export HATCH_ENV_TYPE_VIRTUAL_UV_PATH := $(BIN)/uv
+# Real interpreters come first on PATH: Hatch meets a version manager's launcher otherwise, and downloads a Python.
+TOOLED = PATH="$(BIN):$$(cat $(TOOLS)/path):$$PATH"
+HATCH = $(TOOLED) hatch -q
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(TOOLS)/ready  ## Two processes, one conversation: the second remembers Alice
+	@$(HATCH) run demo:python -m openstackai_sessions_agents.demo $(ARGS)
+
+test: $(TOOLS)/ready  ## Run the tests on one interpreter
+	@$(HATCH) test -py $(PY) $(ARGS)
+
+test-all: $(TOOLS)/ready  ## Run the tests on every interpreter found among 3.10-3.14
+	@$(TOOLED) $(BIN)/python tools/test_all.py $(ARGS)
+
+$(TOOLS)/ready: tools/bootstrap
+	@echo "Preparing the tools in .tools/ (once) ..."
+	@tools/bootstrap $(TOOLS)
+
+.PHONY: help demo test test-all
