@@ -28,6 +28,12 @@ test: $(TOOLS)/ready  ## Run the tests on one interpreter
 test-all: $(TOOLS)/ready  ## Run the tests on every interpreter found among 3.10-3.14
 	@$(TOOLED) $(BIN)/python tools/test_all.py $(ARGS)
 
+integration: $(TOOLS)/ready  ## Run the tests that install wheels, start servers or break things
+	@$(HATCH) run integration:run $(ARGS)
+
+build: $(TOOLS)/ready  ## Build the wheel and the sdist of every package into dist/
+	@$(TOOLED) $(BIN)/python tools/build.py
+
 $(TOOLS)/ready: tools/bootstrap
 	@echo "Preparing the tools in .tools/ (once) ..."
 	@tools/bootstrap $(TOOLS)

@@ -1,0 +1,26 @@
+"""Build the wheel and the sdist of every package with Hatch: ``python tools/build.py [folder]``, ``dist`` unless named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build(folder: Path) -> None:
+    """Fill the folder, emptied first, with what would be published."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # Where this runs inside one of Hatch's environments, that is not the environment to build in.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HATCH_ENV_ACTIVE")}
+    environment.pop("HATCH_ENV", None)
+    for package in sorted((ROOT / "packages").glob("*/pyproject.toml")):
+        subprocess.run(["hatch", "-q", "build", str(folder.resolve())], cwd=package.parent, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
