@@ -44,7 +44,10 @@ WORDS = [
     (r"\bfrom any task\b", "from any thread"),
 ]
 
-LEFTOVER = re.compile(r"\b(?:await|async|asyncio|anyio|awaitable)\b|Async|Awaitable|\b_?async_", re.IGNORECASE)
+LEFTOVER = re.compile(
+    r"\b(?:await|async|asyncio|anyio|awaitable)\b|Async|Awaitable|\b_?async_",
+    re.IGNORECASE,
+)
 
 
 def twin(source: Path) -> str:
@@ -55,7 +58,9 @@ def twin(source: Path) -> str:
     text = _drop_unused_imports(text)
     for number, line in enumerate(text.splitlines(), 1):
         if LEFTOVER.search(line):
-            raise SystemExit(f"{source.relative_to(ROOT)}: line {number} of its twin is still asynchronous: {line.strip()}")
+            raise SystemExit(
+                f"{source.relative_to(ROOT)}: line {number} of its twin is still asynchronous: {line.strip()}"
+            )
     header = f"# Written by tools/twins.py from {source.name}: edit that file, then run `make twins`.\n"
     return _format(header + text)
 
@@ -67,7 +72,10 @@ def _drop_unused_imports(text: str) -> str:
 
 def _format(text: str) -> str:
     ruff = [sys.executable, "-m", "ruff"]
-    for command in (["check", "--select", "I", "--fix-only", "--quiet"], ["format", "--quiet"]):
+    for command in (
+        ["check", "--select", "I", "--fix-only", "--quiet"],
+        ["format", "--quiet"],
+    ):
         text = subprocess.run(
             [*ruff, *command, "--stdin-filename", str(ROOT / CORE / "twin.py"), "-"],
             input=text, capture_output=True, text=True, check=True, cwd=ROOT,
@@ -77,8 +85,14 @@ def _format(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the synchronous twins of asynchronous modules.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a twin is out of date")
+    parser = argparse.ArgumentParser(
+        description="Write the synchronous twins of asynchronous modules."
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail where a twin is out of date",
+    )
     check = parser.parse_args().check
     stale = []
     for source, target in TWINS.items():

@@ -1,0 +1,48 @@
+"""Calling handlers: in order, in the writer's thread or task, never one event inside another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from openstackai_sessions_core._async_seam import (
+    call_handler,
+    end_dispatch,
+    running_dispatch,
+    start_dispatch,
+)
+from openstackai_sessions_core._events import Firing, log_failure
+
+__all__ = ["fire"]
+
+
+async def fire(firings: Iterable[Firing]) -> None:
+    """Call the handlers of each event in turn.
+
+    Inside a handler the events only join the queue of the dispatch that is running: its outermost write delivers them
+    before it returns. A cancellation (or Ctrl-C) that strikes a handler is raised after the rest has been delivered,
+    so that no event of a write that succeeded is lost.
+    """
+    running = running_dispatch()
+    if running is not None:
+        running.extend(firings)
+        return
+    queue: deque[Firing] = deque(firings)
+    struck: BaseException | None = None
+    start_dispatch(queue)
+    try:
+        while queue:
+            firing = queue.popleft()
+            for subscription in firing.subscriptions.of(firing.event):
+                if not subscription.active:
+                    continue
+                try:
+                    await call_handler(subscription.handler, firing.arguments)
+                except Exception:
+                    log_failure(firing, subscription.handler)
+                except BaseException as error:
+                    struck = struck or error
+    finally:
+        end_dispatch()
+    if struck is not None:
+        raise struck

@@ -1,0 +1,103 @@
+"""The few things that cannot be generated: what waiting, settling and calling mean on the asynchronous side.
+
+`_seam.py` is its synchronous twin; both are written by hand and offer the same names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from openstackai_sessions_core._events import Firing, Handler
+
+__all__ = [
+    "call_handler",
+    "check_handler",
+    "end_dispatch",
+    "in_thread",
+    "reraise",
+    "running_dispatch",
+    "settle",
+    "sleep",
+    "start_dispatch",
+]
+
+T = TypeVar("T")
+
+sleep = asyncio.sleep
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run what takes long away from the event loop."""
+    return await asyncio.to_thread(function, *arguments)
+
+
+async def settle(
+    call: Awaitable[T], timeout: float
+) -> tuple[T, asyncio.CancelledError | None]:
+    """Await a write to its end even if the caller is cancelled meanwhile; return its result and that cancellation.
+
+    A cancelled write is given `timeout` seconds, then it is cancelled itself. Where it fails after the caller was
+    cancelled, the cancellation is what is raised.
+    """
+    task = asyncio.ensure_future(call)
+    cancellation: asyncio.CancelledError | None = None
+    deadline: float | None = None
+    while not task.done():
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            break
+        try:
+            await asyncio.wait([task], timeout=remaining)
+        except asyncio.CancelledError as error:
+            cancellation = error
+            deadline = deadline or time.monotonic() + timeout
+    if cancellation is not None and (
+        not task.done() or task.cancelled() or task.exception() is not None
+    ):
+        task.cancel()
+        raise cancellation
+    return task.result(), cancellation
+
+
+def reraise(cancellation: asyncio.CancelledError | None) -> None:
+    """Raise the cancellation that `settle` held back."""
+    if cancellation is not None:
+        raise cancellation
+
+
+def check_handler(handler: Handler) -> None:
+    """Asynchronous handles take plain and `async` handlers alike."""
+
+
+async def call_handler(handler: Handler, arguments: tuple[object, ...]) -> None:
+    result: Any = handler(*arguments)
+    if inspect.isawaitable(result):
+        await result
+
+
+# A task that a handler starts inherits the context, so the queue names the task that it belongs to.
+_dispatch: ContextVar[tuple[object, deque[Firing]] | None] = ContextVar(
+    "openstackai_sessions_dispatch", default=None
+)
+
+
+def running_dispatch() -> deque[Firing] | None:
+    """The queue of the dispatch in which this task's handlers are running, if any."""
+    entry = _dispatch.get()
+    return (
+        entry[1] if entry is not None and entry[0] is asyncio.current_task() else None
+    )
+
+
+def start_dispatch(queue: deque[Firing]) -> None:
+    _dispatch.set((asyncio.current_task(), queue))
+
+
+def end_dispatch() -> None:
+    _dispatch.set(None)

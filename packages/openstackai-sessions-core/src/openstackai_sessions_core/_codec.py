@@ -1,0 +1,208 @@
+"""JSON that comes back exactly as it went in.
+
+A compiled library encodes and decodes. What it wrote is decoded at once and compared with the original, type by type
+and bit by bit; only where the two differ does the slow walk below find out why: it names the value that is not JSON,
+or, where all of it is (lone surrogates), has the standard library write it.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import re
+from collections.abc import Iterable, Mapping
+from math import isfinite
+
+import msgspec
+
+from openstackai_sessions_core._errors import CorruptDataError, SerializationError
+from openstackai_sessions_core._json import JSONObject, JSONValue
+from openstackai_sessions_core._message import Message, restore_message
+from openstackai_sessions_core._records import Record
+
+__all__ = [
+    "check_payload",
+    "decode_messages",
+    "decode_metadata",
+    "decode_value",
+    "encode_object",
+    "encode_value",
+]
+
+MAX_DEPTH = 64
+MAX_INT = 2**63 - 1
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+# The compiled library takes integers up to 2**64 - 1; whatever may be beyond 2**63 - 1 has 19 digits or more.
+_long_number = re.compile(rb"[0-9]{19}").search
+
+
+def encode_object(value: object, path: str) -> tuple[bytes, JSONObject]:
+    """Encode a JSON object; return its stored form and a copy decoded from that.
+
+    Raises `SerializationError`, naming the place under `path`, for what is not a dict or would not come back exactly.
+    """
+    if not isinstance(value, dict):
+        hint = "; pass a list of messages" if isinstance(value, (list, tuple)) else ""
+        raise SerializationError(
+            f"{path} must be a dict (a JSON object), not {type(value).__name__}{hint}"
+        )
+    data, copy = encode_value(value, path)
+    assert isinstance(copy, dict)
+    return data, copy
+
+
+def encode_value(value: object, path: str) -> tuple[bytes, JSONValue]:
+    """Encode any JSON value; return its stored form and a copy decoded from that."""
+    try:
+        data = _encode(value)
+        copy: JSONValue = _decode(data)
+        # Version 0 of marshal writes types, signs of zero and key order apart, and refuses subclasses.
+        same = marshal.dumps(value, 0) == marshal.dumps(copy, 0)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        same = False
+    if (
+        not same
+        or _long_number(data)
+        or data.count(b"[") + data.count(b"{") > MAX_DEPTH
+    ):
+        plain = _checked(value, path, 0)
+        data = _dump(plain)
+        copy = _decode_any(data)
+        if marshal.dumps(plain, 0) != marshal.dumps(copy, 0):
+            raise SerializationError(
+                f"{path}: a surrogate pair kept as two characters cannot be told from one in JSON"
+            )
+    return data, copy
+
+
+def _dump(plain: JSONValue) -> bytes:
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except (
+        UnicodeEncodeError
+    ):  # lone surrogates have a form in JSON, though not in UTF-8
+        return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _checked(value: object, path: str, depth: int) -> JSONValue:
+    """Copy a value whose every part is JSON by exact type (dict subclasses become dict), or say which part is not."""
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value  # type: ignore[return-value]
+    if kind is int:
+        assert isinstance(value, int)
+        if not -MAX_INT <= value <= MAX_INT:
+            raise SerializationError(
+                f"{path}: an int beyond ±(2**63 - 1) cannot be stored; store it as a str"
+            )
+        return value
+    if kind is float:
+        assert isinstance(value, float)
+        if not isfinite(value):
+            raise SerializationError(
+                f"{path}: {value} is not JSON; store None or a str"
+            )
+        return value
+    if kind is list or isinstance(value, dict):
+        if depth >= MAX_DEPTH:
+            raise SerializationError(
+                f"{path[:200]}…: nested more than {MAX_DEPTH} deep, or containing itself"
+            )
+        if isinstance(value, dict):
+            return {
+                _key(key, path): _checked(item, f"{path}.{key}", depth + 1)
+                for key, item in value.items()
+            }
+        assert isinstance(value, list)
+        return [
+            _checked(item, f"{path}[{index}]", depth + 1)
+            for index, item in enumerate(value)
+        ]
+    raise SerializationError(
+        f"{path}: {_describe(kind)} is not JSON and would not come back as it went in{_hint(kind)}"
+    )
+
+
+def _key(key: object, path: str) -> str:
+    if type(key) is not str:
+        raise SerializationError(
+            f"{path}: the key {key!r} is a {type(key).__name__}; keys must be str"
+        )
+    return key
+
+
+def _describe(kind: type) -> str:
+    base = next(
+        (base for base in (str, int, float, list) if issubclass(kind, base)), None
+    )
+    return f"{kind.__name__} (a subclass of {base.__name__})" if base else kind.__name__
+
+
+def _hint(kind: type) -> str:
+    if hasattr(kind, "model_dump"):
+        return "; use .model_dump(mode='json')"
+    if issubclass(kind, (tuple, set, frozenset)):
+        return "; use a list"
+    if issubclass(kind, (bytes, bytearray)):
+        return "; use base64 text"
+    return "; convert it first"
+
+
+def _decode_any(data: bytes) -> JSONValue:
+    try:
+        value: JSONValue = _decode(data)
+    except (ValueError, msgspec.DecodeError):
+        # The compiled library refuses escaped lone surrogates, which the standard one reads.
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+    return value
+
+
+def _refuse_constant(text: str) -> JSONValue:
+    raise ValueError(f"{text} is not JSON")
+
+
+def decode_value(data: bytes, what: str, position: int | None = None) -> JSONValue:
+    """Decode a stored value; `what` names it in a `CorruptDataError`."""
+    try:
+        return _decode_any(data)
+    except (ValueError, RecursionError) as error:
+        # The cause would quote the content.
+        raise CorruptDataError(
+            f"{what} cannot be read ({type(error).__name__})", position=position
+        ) from None
+
+
+def decode_messages(records: Iterable[Record]) -> list[Message]:
+    """Decode stored messages; one that is not a JSON object raises `CorruptDataError` naming its position."""
+    messages: list[Message] = []
+    add = messages.append
+    for position, id, created_at, data in records:
+        try:
+            value = _decode(data)
+        except (
+            Exception
+        ):  # whatever went wrong: the careful path reads it, or names its position
+            value = decode_value(data, f"the message at position {position}", position)
+        if type(value) is not dict:
+            raise CorruptDataError(
+                f"the message at position {position} is not a JSON object",
+                position=position,
+            )
+        add(restore_message(value, id, position, created_at))
+    return messages
+
+
+def check_payload(record: Record) -> None:
+    """Raise `CorruptDataError`, naming the position, for a message that could not be read; stores call it before a pop."""
+    decode_messages((record,))
+
+
+def decode_metadata(values: Mapping[str, bytes]) -> dict[str, JSONValue]:
+    """Decode stored metadata, sorted by key."""
+    return {
+        key: decode_value(values[key], f"the metadata value {key!r}")
+        for key in sorted(values)
+    }

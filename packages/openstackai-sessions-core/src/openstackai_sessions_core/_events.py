@@ -1,0 +1,125 @@
+"""The events a handle fires, and who listens to them."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from openstackai_sessions_core._errors import ValidationError
+
+__all__ = [
+    "Firing",
+    "Handler",
+    "SessionEvent",
+    "Subscription",
+    "Subscriptions",
+    "check_event",
+    "is_async_handler",
+    "log_failure",
+]
+
+Handler: TypeAlias = Callable[..., object]
+
+logger = logging.getLogger("openstackai_sessions")
+
+
+class SessionEvent(enum.Enum):
+    """What a handle tells its handlers after a write of its own is durable; in brackets, what a handler receives."""
+
+    MESSAGE_ADDED = "message_added"
+    """A message was appended (the `Message`)."""
+    MESSAGE_REMOVED = "message_removed"
+    """A message was popped (the `Message`)."""
+    SESSION_CLEARED = "session_cleared"
+    """Every message was removed ()."""
+    METADATA_CHANGED = "metadata_changed"
+    """A metadata value was set (key, value)."""
+    METADATA_REMOVED = "metadata_removed"
+    """A metadata key was removed (key)."""
+    SESSION_IMPORTED = "session_imported"
+    """A document was imported ()."""
+    SESSION_DELETED = "session_deleted"
+    """The session was deleted ()."""
+
+
+class Subscription:
+    """One handler's place in the order of registration; inactive once unsubscribed."""
+
+    __slots__ = ("active", "handler")
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.active = True
+
+
+class Subscriptions:
+    """The handlers of one handle. Every list is replaced, never changed, so that dispatching needs no lock."""
+
+    def __init__(self) -> None:
+        self._by_event: dict[SessionEvent, tuple[Subscription, ...]] = {}
+
+    def add(self, event: SessionEvent, handler: Handler) -> Callable[[], None]:
+        subscription = Subscription(handler)
+        self._by_event[event] = (*self._by_event.get(event, ()), subscription)
+        return functools.partial(self._drop, event, lambda other: other is subscription)
+
+    def remove(self, event: SessionEvent, handler: Handler) -> None:
+        self._drop(event, lambda other: other.handler == handler)
+
+    def _drop(
+        self, event: SessionEvent, chosen: Callable[[Subscription], bool]
+    ) -> None:
+        kept = []
+        for subscription in self._by_event.get(event, ()):
+            if chosen(subscription):
+                subscription.active = False
+            else:
+                kept.append(subscription)
+        self._by_event[event] = tuple(kept)
+
+    def clear(self) -> None:
+        for event in list(self._by_event):
+            self._drop(event, lambda _: True)
+        self._by_event.clear()
+
+    def of(self, event: SessionEvent) -> tuple[Subscription, ...]:
+        return self._by_event.get(event, ())
+
+
+class Firing(NamedTuple):
+    """One event that is due, and where to find its handlers when its turn comes."""
+
+    subscriptions: Subscriptions
+    event: SessionEvent
+    arguments: tuple[object, ...]
+
+
+def check_event(event: object) -> SessionEvent:
+    if not isinstance(event, SessionEvent):
+        raise ValidationError(
+            f"event must be a SessionEvent, such as SessionEvent.MESSAGE_ADDED, not {event!r}"
+        )
+    return event
+
+
+def is_async_handler(handler: object) -> bool:
+    """Whether calling the handler gives a coroutine: functions, methods, partials and callable objects alike."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)
+    )
+
+
+def log_failure(firing: Firing, handler: Handler) -> None:
+    """Log that a handler raised. The traceback says where; the arguments, which are content, are left out."""
+    name = getattr(handler, "__qualname__", type(handler).__name__)
+    logger.exception(
+        "handler %s of %s raised; the write and the other handlers go on",
+        name,
+        firing.event.name,
+    )

@@ -1,0 +1,12 @@
+"""The type of JSON values."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+__all__ = ["JSONObject", "JSONValue"]
+
+JSONValue: TypeAlias = (
+    "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
+)
+JSONObject: TypeAlias = "dict[str, JSONValue]"

@@ -1,0 +1,42 @@
+"""How large things may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from openstackai_sessions_core._errors import LimitExceededError, ValidationError
+
+__all__ = ["Limits", "check_size"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The sizes a store accepts, checked before any I/O; what is larger raises `LimitExceededError`.
+
+    Sizes of messages and metadata are those of their stored form: compact JSON in UTF-8.
+    """
+
+    message_bytes: int = 16 * MIB
+    batch_messages: int = 10_000
+    batch_bytes: int = 64 * MIB
+    metadata_value_bytes: int = MIB
+    metadata_bytes: int = 16 * MIB
+    id_bytes: int = 200
+    import_messages: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not int or value < 1:
+                raise ValidationError(
+                    f"Limits.{field.name} must be an int of at least 1, not {value!r}"
+                )
+
+
+def check_size(what: str, size: int, limit: int, setting: str) -> None:
+    if size > limit:
+        raise LimitExceededError(
+            f"{what} is {size:,}, over the limit of {limit:,} (Limits.{setting})"
+        )
