@@ -1,4 +1,4 @@
-"""Build the wheel and the sdist of every package with Hatch: ``python tools/build.py [folder]``, ``dist`` unless named."""
+"""Build the wheel and the sdist of every package with Hatch: ``python tools/build.py [folder]``, or into ``dist``."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ASK = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2], sys.ex
 def candidates(version: str) -> Iterator[str]:
     """Every file that may be this version: on PATH first, then where version managers keep theirs."""
     for folder in os.get_exec_path():
-        yield os.path.join(folder, f"python{version}")
+        yield str(Path(folder) / f"python{version}")
     home = Path.home()
     kept = [
         (Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions", f"{version}.*"),
@@ -36,7 +36,7 @@ def candidates(version: str) -> Iterator[str]:
 def find(version: str) -> str | None:
     """The first candidate that starts and says that it is this version."""
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
-        return os.path.join(sys.base_prefix, "bin", f"python{version}")
+        return str(Path(sys.base_prefix) / "bin" / f"python{version}")
     for candidate in candidates(version):
         if not os.access(candidate, os.X_OK):
             continue

@@ -1,4 +1,4 @@
-"""Life beside the other distribution, which is called ``openstackai``: neither touches a file or a name of the other."""
+"""Life beside the other distribution, called ``openstackai``: neither touches a file or a name of the other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
+
 from wheels.venvs import Venv
 
 THEIRS = "openstackai==0.6.1"

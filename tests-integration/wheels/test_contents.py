@@ -9,6 +9,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
 from wheels.venvs import ROOT
 
 NAMES = sorted(path.parent.name for path in (ROOT / "packages").glob("*/pyproject.toml"))
@@ -62,8 +63,10 @@ def test_a_wheel_holds_its_sources_and_its_record(wheelhouse: Path, name: str) -
 
 def test_the_front_door_alone_ships_the_documented_path_and_no_file_of_anybody_else(wheelhouse: Path) -> None:
     for name in NAMES:
-        elsewhere = {file for file in wheel(wheelhouse, name).namelist() if file.startswith(("openstackai/", "openstackai-"))}
-        assert elsewhere == (DOCUMENTED_PATH if name == FRONT_DOOR else set())
+        files = wheel(wheelhouse, name).namelist()
+        assert {file for file in files if file.startswith(("openstackai/", "openstackai-"))} == (
+            DOCUMENTED_PATH if name == FRONT_DOOR else set()
+        )
     front_door = wheel(wheelhouse, FRONT_DOOR)
     assert front_door.read("openstackai/sessions/py.typed") == b""
     assert front_door.read("openstackai-stubs/py.typed") == b"partial\n"

@@ -1,10 +1,11 @@
-"""Every combination of extras, installed from wheels: what works, what says which command to run, what removal leaves."""
+"""Every combination of extras, installed from wheels: what works, what advises, what a removal leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
+
 from wheels.venvs import ROOT, Venv
 
 EXTRAS = {
@@ -20,7 +21,12 @@ COMBINATIONS = {
     "openstackai-sessions[sqlite,agents]": {"sqlite", "agents"},
     "openstackai-sessions[all]": {"sqlite", "agents"},
 }
-PARTS = ["openstackai-sessions", "openstackai-sessions-agents", "openstackai-sessions-core", "openstackai-sessions-sqlite"]
+PARTS = [
+    "openstackai-sessions",
+    "openstackai-sessions-agents",
+    "openstackai-sessions-core",
+    "openstackai-sessions-sqlite",
+]
 
 # Prints one line a name: "name ok", or "name ImportError: ...".
 ASK = """
@@ -125,7 +131,8 @@ def test_an_extra_brings_nothing_that_belongs_to_another(combination: tuple[Venv
 
 def test_a_url_of_a_backend_that_is_not_installed_says_what_to_install(make_venv: Callable[..., Venv]) -> None:
     venv = make_venv("openstackai-sessions")
-    for url, extra in {"sqlite:///a.db": "sqlite", "redis://localhost": "redis", "postgresql://u@h/d": "postgres"}.items():
+    urls = {"sqlite:///a.db": "sqlite", "redis://localhost": "redis", "postgresql://u@h/d": "postgres"}
+    for url, extra in urls.items():
         code = f"""
 from openstackai.sessions import open_async_store, open_store
 for opener in open_store, open_async_store:

@@ -1,2 +1,1 @@
-from openstackai_sessions import Agent as Agent
-from openstackai_sessions import Runner as Runner
+from openstackai_sessions import Agent as Agent, Runner as Runner

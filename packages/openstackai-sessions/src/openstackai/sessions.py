@@ -10,6 +10,6 @@ from typing import TYPE_CHECKING
 import openstackai_sessions
 
 if TYPE_CHECKING:
-    from openstackai_sessions import *
+    from openstackai_sessions import *  # noqa: F403 - every name, those of later versions too
 else:
     sys.modules[__name__] = openstackai_sessions

@@ -88,7 +88,7 @@ __all__ = [
 # Type checkers read the list above; at run time the names of what is not installed are left out of it, and those of
 # packages that are newer than this one are added. Checkers must not see __getattr__: it would make any name right.
 if not TYPE_CHECKING:
-    __all__ = sorted([name for name in __all__ if name in globals()] + _lazy.installed_names())
+    __all__[:] = _lazy.listed(__all__)
 
     def __getattr__(name: str) -> object:
         value = _lazy.load(name)

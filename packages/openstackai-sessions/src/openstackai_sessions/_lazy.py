@@ -39,9 +39,12 @@ PARTS = (
 )
 
 
-def installed_names() -> list[str]:
-    """The names of the parts that are installed; nothing is imported to find out."""
-    return [name for part in PARTS if part.is_installed() for name in part.names]
+def listed(names: list[str]) -> list[str]:
+    """The names less those of parts that are missing, plus those of every part that is there; nothing is imported."""
+    found = set(names)
+    for part in PARTS:
+        (found.update if part.is_installed() else found.difference_update)(part.names)
+    return sorted(found)
 
 
 def load(name: str) -> object:
@@ -53,8 +56,8 @@ def load(name: str) -> object:
     for part in PARTS:
         if name in part.names:
             if not part.is_installed():
-                message = f"{name} needs a package that is not installed: pip install 'openstackai-sessions[{part.extra}]'"
-                raise ImportError(message, name=part.package)
+                command = f"pip install 'openstackai-sessions[{part.extra}]'"
+                raise ImportError(f"{name} needs a package that is not installed: {command}", name=part.package)
             value: object = getattr(import_module(part.package), name)
             return value
     raise AttributeError(f"module 'openstackai_sessions' has no attribute {name!r}", name=name)
