@@ -55,25 +55,19 @@ def twin(source: Path) -> str:
     text = source.read_text("utf-8")
     for pattern, replacement in WORDS:
         text = re.sub(pattern, replacement, text)
-    text = _drop_unused_imports(text)
-    for number, line in enumerate(text.splitlines(), 1):
-        if LEFTOVER.search(line):
-            raise SystemExit(
-                f"{source.relative_to(ROOT)}: line {number} of its twin is still asynchronous: {line.strip()}"
-            )
     header = f"# Written by tools/twins.py from {source.name}: edit that file, then run `make twins`.\n"
-    return _format(header + text)
-
-
-def _drop_unused_imports(text: str) -> str:
-    """Names such as Awaitable are imported by the source and used by nothing in the twin."""
-    return re.sub(r"\bAwaitable, |, Awaitable\b", "", text)
+    text = _format(header + text)
+    for number, line in enumerate(text.splitlines()[1:], 2):
+        if LEFTOVER.search(line):
+            name = source.relative_to(ROOT)
+            raise SystemExit(f"{name}: line {number} of its twin is still asynchronous: {line.strip()}")
+    return text
 
 
 def _format(text: str) -> str:
     ruff = [sys.executable, "-m", "ruff"]
     for command in (
-        ["check", "--select", "I", "--fix-only", "--quiet"],
+        ["check", "--select", "I,F401,RUF022", "--fix-only", "--quiet"],
         ["format", "--quiet"],
     ):
         text = subprocess.run(
@@ -85,9 +79,8 @@ def _format(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Write the synchronous twins of asynchronous modules."
-    )
+    """Write or check every twin."""
+    parser = argparse.ArgumentParser(description="Write the synchronous twins of asynchronous modules.")
     parser.add_argument(
         "--check",
         action="store_true",

@@ -32,9 +32,7 @@ def check_limit(value: object) -> int:
 def check_before(value: object) -> int:
     """A position: an int of at least 1."""
     if type(value) is not int or value < 1:
-        raise ValidationError(
-            f"before must be a position (an int of at least 1), not {value!r}"
-        )
+        raise ValidationError(f"before must be a position (an int of at least 1), not {value!r}")
     return value
 
 
@@ -49,9 +47,7 @@ def check_ttl(value: object) -> int | None:
     if value is None:
         return None
     if type(value) not in (int, float) or not MIN_TTL <= value <= MAX_TTL:  # type: ignore[operator]
-        raise ValidationError(
-            f"ttl must be a number of seconds between 0.001 and 100 years, or None, not {value!r}"
-        )
+        raise ValidationError(f"ttl must be a number of seconds between 0.001 and 100 years, or None, not {value!r}")
     assert isinstance(value, (int, float))
     return round(value * SECOND)
 
@@ -59,9 +55,7 @@ def check_ttl(value: object) -> int | None:
 def check_seconds(name: str, value: object, *, least: float = 0.0) -> float:
     """A duration in seconds: a finite int or float of at least `least`."""
     if type(value) not in (int, float) or not (math.isfinite(value) and value >= least):  # type: ignore[arg-type,operator]
-        raise ValidationError(
-            f"{name} must be a number of seconds of at least {least:g}, not {value!r}"
-        )
+        raise ValidationError(f"{name} must be a number of seconds of at least {least:g}, not {value!r}")
     assert isinstance(value, (int, float))
     return float(value)
 

@@ -50,9 +50,7 @@ class AsyncBaseStore(AsyncSessionStore):
         """A handle on one session of this store; opens nothing."""
         return AsyncSession(self, session_id, ttl=ttl)
 
-    async def list_sessions(
-        self, prefix: str = "", *, after: str | None = None, limit: int = 100
-    ) -> list[SessionInfo]:
+    async def list_sessions(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> list[SessionInfo]:
         """The first `limit` sessions in the order of the UTF-8 bytes of their ids.
 
         `prefix` is literal. For the next page pass the last id seen as `after`; it is exclusive and need not exist.
@@ -69,9 +67,7 @@ class AsyncBaseStore(AsyncSessionStore):
             )
         )
 
-    async def delete_session(
-        self, session_id: str, *, op_id: str | None = None
-    ) -> None:
+    async def delete_session(self, session_id: str, *, op_id: str | None = None) -> None:
         """Remove a session, metadata and all; nothing happens where it does not exist."""
         await self.session(session_id).delete(op_id=op_id)
 
@@ -80,9 +76,7 @@ class AsyncBaseStore(AsyncSessionStore):
         return await retry_read(self.retry_timeout, self.purge)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled: open the store where it is needed"
-        )
+        raise TypeError(f"{type(self).__name__} cannot be pickled: open the store where it is needed")
 
     async def __aenter__(self: Self) -> Self:
         return self

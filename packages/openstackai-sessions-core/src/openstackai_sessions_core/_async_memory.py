@@ -39,9 +39,7 @@ class AsyncInMemoryStore(AsyncBaseStore):
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = InMemoryStore(
-            retry_timeout=retry_timeout, op_id_ttl=op_id_ttl, limits=limits, clock=clock
-        )
+        self._store = InMemoryStore(retry_timeout=retry_timeout, op_id_ttl=op_id_ttl, limits=limits, clock=clock)
         super().__init__(self._store.options)
 
     def __repr__(self) -> str:
@@ -60,9 +58,7 @@ class AsyncInMemoryStore(AsyncBaseStore):
     async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         return self._store.pop(session_id, op, ttl=ttl)
 
-    async def clear(
-        self, session_id: str, op: Operation, *, ttl: int | None
-    ) -> Outcome:
+    async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         return self._store.clear(session_id, op, ttl=ttl)
 
     async def write_metadata(
@@ -76,42 +72,30 @@ class AsyncInMemoryStore(AsyncBaseStore):
     ) -> Outcome:
         return self._store.write_metadata(session_id, op, values, removed, ttl=ttl)
 
-    async def replace(
-        self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None
-    ) -> Outcome:
+    async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         if len(content.messages) > LARGE:
-            return await asyncio.to_thread(
-                self._store.replace, session_id, op, content, ttl=ttl
-            )
+            return await asyncio.to_thread(self._store.replace, session_id, op, content, ttl=ttl)
         return self._store.replace(session_id, op, content, ttl=ttl)
 
     async def delete(self, session_id: str, op: Operation) -> Outcome:
         return self._store.delete(session_id, op)
 
-    async def read(
-        self, session_id: str, *, limit: int | None, before: int | None
-    ) -> Sequence[Record]:
+    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         return self._store.read(session_id, limit=limit, before=before)
 
-    async def scan(
-        self, session_id: str, life: int, *, after: int, until: int, limit: int
-    ) -> Sequence[Record]:
+    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         return self._store.scan(session_id, life, after=after, until=until, limit=limit)
 
     async def head(self, session_id: str) -> Head | None:
         return self._store.head(session_id)
 
-    async def read_metadata(
-        self, session_id: str, keys: Sequence[str] | None
-    ) -> Mapping[str, bytes]:
+    async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         return self._store.read_metadata(session_id, keys)
 
     async def load(self, session_id: str) -> Snapshot | None:
         return self._store.load(session_id)
 
-    async def list_page(
-        self, prefix: str, *, after: str | None, limit: int
-    ) -> Sequence[SessionInfo]:
+    async def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         return self._store.list_page(prefix, after=after, limit=limit)
 
     async def purge(self) -> int:
@@ -139,9 +123,5 @@ class AsyncInMemorySession(AsyncSession):
         ttl: float | None = None,
     ) -> None:
         if store is not None and not isinstance(store, AsyncInMemoryStore):
-            raise ValidationError(
-                f"store must be an AsyncInMemoryStore, not {type(store).__name__}"
-            )
-        super().__init__(
-            AsyncInMemoryStore() if store is None else store, session_id, ttl=ttl
-        )
+            raise ValidationError(f"store must be an AsyncInMemoryStore, not {type(store).__name__}")
+        super().__init__(AsyncInMemoryStore() if store is None else store, session_id, ttl=ttl)

@@ -77,25 +77,19 @@ async def retry_write(
             failure = error
         except (BackendError, SessionClosedError) as error:
             if unknown:
-                raise OutcomeUnknownError(
-                    _unknown_text(error, op_id), op_id=op_id
-                ) from error
+                raise OutcomeUnknownError(_unknown_text(error, op_id), op_id=op_id) from error
             raise
         backoff = backoff or Backoff(deadline)
         delay = backoff.next()
         if delay is None:
             if unknown:
-                cause = (
-                    failure.__cause__
-                    if isinstance(failure, OutcomeUnknownError)
-                    else failure
-                )
-                raise OutcomeUnknownError(
-                    _unknown_text(failure, op_id), op_id=op_id
-                ) from cause
+                cause = failure.__cause__ if isinstance(failure, OutcomeUnknownError) else failure
+                raise OutcomeUnknownError(_unknown_text(failure, op_id), op_id=op_id) from cause
             raise failure
         await sleep(delay)
 
 
 def _unknown_text(failure: Exception, op_id: str) -> str:
-    return f"the write may or may not have been applied ({failure}); repeat the call with op_id={op_id!r} to land it once"
+    return (
+        f"the write may or may not have been applied ({failure}); repeat the call with op_id={op_id!r} to land it once"
+    )

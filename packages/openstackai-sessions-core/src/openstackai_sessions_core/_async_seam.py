@@ -37,9 +37,7 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     return await asyncio.to_thread(function, *arguments)
 
 
-async def settle(
-    call: Awaitable[T], timeout: float
-) -> tuple[T, asyncio.CancelledError | None]:
+async def settle(call: Awaitable[T], timeout: float) -> tuple[T, asyncio.CancelledError | None]:
     """Await a write to its end even if the caller is cancelled meanwhile; return its result and that cancellation.
 
     A cancelled write is given `timeout` seconds, then it is cancelled itself. Where it fails after the caller was
@@ -57,9 +55,7 @@ async def settle(
         except asyncio.CancelledError as error:
             cancellation = error
             deadline = deadline or time.monotonic() + timeout
-    if cancellation is not None and (
-        not task.done() or task.cancelled() or task.exception() is not None
-    ):
+    if cancellation is not None and (not task.done() or task.cancelled() or task.exception() is not None):
         task.cancel()
         raise cancellation
     return task.result(), cancellation
@@ -82,17 +78,13 @@ async def call_handler(handler: Handler, arguments: tuple[object, ...]) -> None:
 
 
 # A task that a handler starts inherits the context, so the queue names the task that it belongs to.
-_dispatch: ContextVar[tuple[object, deque[Firing]] | None] = ContextVar(
-    "openstackai_sessions_dispatch", default=None
-)
+_dispatch: ContextVar[tuple[object, deque[Firing]] | None] = ContextVar("openstackai_sessions_dispatch", default=None)
 
 
 def running_dispatch() -> deque[Firing] | None:
     """The queue of the dispatch in which this task's handlers are running, if any."""
     entry = _dispatch.get()
-    return (
-        entry[1] if entry is not None and entry[0] is asyncio.current_task() else None
-    )
+    return entry[1] if entry is not None and entry[0] is asyncio.current_task() else None
 
 
 def start_dispatch(queue: deque[Firing]) -> None:

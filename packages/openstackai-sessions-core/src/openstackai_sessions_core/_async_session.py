@@ -10,6 +10,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from functools import partial
 from types import TracebackType
 from typing import Literal, NoReturn, TypeVar, overload
 
@@ -85,9 +86,7 @@ class AsyncSession:
     Raises `ValidationError` for a bad id or ttl.
     """
 
-    def __init__(
-        self, store: AsyncSessionStore, session_id: str, *, ttl: float | None = None
-    ) -> None:
+    def __init__(self, store: AsyncSessionStore, session_id: str, *, ttl: float | None = None) -> None:
         self._store = store
         self._session_id = check_session_id(session_id)
         self._ttl = check_ttl(ttl)
@@ -110,9 +109,7 @@ class AsyncSession:
         return f"<{type(self).__name__} {self._session_id!r}{' (closed)' if self._closed else ''}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled: make a new handle where it is needed"
-        )
+        raise TypeError(f"{type(self).__name__} cannot be pickled: make a new handle where it is needed")
 
     # -- Messages ---------------------------------------------------------------------------------------------------
 
@@ -159,31 +156,20 @@ class AsyncSession:
         op_id = self._operation_id(op_id)
         encoded: EncodedBatch
         if is_large(batch):
-            encoded = await in_thread(
-                encode_batch, kind, batch, ids, self._store.limits
-            )
+            encoded = await in_thread(encode_batch, kind, batch, ids, self._store.limits)
         else:
             encoded = encode_batch(kind, batch, ids, self._store.limits)
         if not batch and op_id is None:
             return []
 
         def events(outcome: Outcome) -> list[EventArguments]:
-            added = [
-                record
-                for record, added in zip(outcome.records, outcome.added, strict=True)
-                if added
-            ]
-            return [
-                (SessionEvent.MESSAGE_ADDED, (message,))
-                for message in decode_messages(added)
-            ]
+            added = [record for record, added in zip(outcome.records, outcome.added, strict=True) if added]
+            return [(SessionEvent.MESSAGE_ADDED, (message,)) for message in decode_messages(added)]
 
         outcome = await self._write(
             op_id,
             encoded.digest,
-            lambda op: self._store.append(
-                self._session_id, op, encoded.messages, ttl=self._ttl
-            ),
+            lambda op: self._store.append(self._session_id, op, encoded.messages, ttl=self._ttl),
             events,
         )
         return [
@@ -191,9 +177,7 @@ class AsyncSession:
             for copy, record in zip(encoded.copies, outcome.records, strict=True)
         ]
 
-    async def get_messages(
-        self, limit: int | None = None, *, before: int | None = None
-    ) -> list[Message]:
+    async def get_messages(self, limit: int | None = None, *, before: int | None = None) -> list[Message]:
         """The newest `limit` messages (None: all), oldest first; with `before`, of those at positions below it."""
         if limit is not None:
             check_limit(limit)
@@ -202,9 +186,7 @@ class AsyncSession:
         self._check_open()
         if limit == 0:
             return []
-        records = await self._read(
-            lambda: self._store.read(self._session_id, limit=limit, before=before)
-        )
+        records = await self._read(lambda: self._store.read(self._session_id, limit=limit, before=before))
         return await self._decode(records)
 
     def iter_messages(self, *, page_size: int = 500) -> AsyncIterator[Message]:
@@ -223,15 +205,10 @@ class AsyncSession:
         after = 0
         while after < head.newest:
             self._check_open()
-            records = await self._read(
-                lambda: self._store.scan(  # noqa: B023 - called before the loop goes on
-                    self._session_id,
-                    head.life,
-                    after=after,
-                    until=head.newest,
-                    limit=page_size,
-                )
+            page = partial(
+                self._store.scan, self._session_id, head.life, after=after, until=head.newest, limit=page_size
             )
+            records = await self._read(page)
             if not records:
                 return
             for message in await self._decode(records):
@@ -244,10 +221,7 @@ class AsyncSession:
             self._operation_id(op_id),
             digest(b"pop_message"),
             lambda op: self._store.pop(self._session_id, op, ttl=self._ttl),
-            lambda outcome: [
-                (SessionEvent.MESSAGE_REMOVED, (m,))
-                for m in decode_messages(outcome.records)
-            ],
+            lambda outcome: [(SessionEvent.MESSAGE_REMOVED, (m,)) for m in decode_messages(outcome.records)],
         )
         return decode_messages(outcome.records)[0] if outcome.records else None
 
@@ -268,21 +242,15 @@ class AsyncSession:
 
     # -- Metadata ---------------------------------------------------------------------------------------------------
 
-    async def set(
-        self, key: str, value: JSONValue, *, op_id: str | None = None
-    ) -> None:
+    async def set(self, key: str, value: JSONValue, *, op_id: str | None = None) -> None:
         """Store a metadata value under a key."""
         await self._set(b"set", {key: value}, op_id)
 
-    async def update(
-        self, mapping: Mapping[str, JSONValue], *, op_id: str | None = None
-    ) -> None:
+    async def update(self, mapping: Mapping[str, JSONValue], *, op_id: str | None = None) -> None:
         """Store several metadata values in one step. None is stored as a value; nothing is removed."""
         await self._set(b"update", mapping, op_id)
 
-    async def _set(
-        self, kind: bytes, mapping: Mapping[str, JSONValue], op_id: str | None
-    ) -> None:
+    async def _set(self, kind: bytes, mapping: Mapping[str, JSONValue], op_id: str | None) -> None:
         op_id = self._operation_id(op_id)
         encoded: EncodedMetadata = encode_metadata(kind, mapping, self._store.limits)
         if not encoded.values and op_id is None:
@@ -290,13 +258,8 @@ class AsyncSession:
         await self._write(
             op_id,
             encoded.digest,
-            lambda op: self._store.write_metadata(
-                self._session_id, op, encoded.values, (), ttl=self._ttl
-            ),
-            lambda _: [
-                (SessionEvent.METADATA_CHANGED, (key, value))
-                for key, value in encoded.copies.items()
-            ],
+            lambda op: self._store.write_metadata(self._session_id, op, encoded.values, (), ttl=self._ttl),
+            lambda _: [(SessionEvent.METADATA_CHANGED, (key, value)) for key, value in encoded.copies.items()],
         )
 
     @overload
@@ -307,14 +270,8 @@ class AsyncSession:
         """The metadata value of a key; `default` where the key is missing (a stored None is None)."""
         check_key(key)
         self._check_open()
-        values = await self._read(
-            lambda: self._store.read_metadata(self._session_id, (key,))
-        )
-        return (
-            decode_value(values[key], f"the metadata value {key!r}")
-            if key in values
-            else default
-        )
+        values = await self._read(lambda: self._store.read_metadata(self._session_id, (key,)))
+        return decode_value(values[key], f"the metadata value {key!r}") if key in values else default
 
     async def remove(self, key: str, *, op_id: str | None = None) -> None:
         """Remove a metadata key; nothing happens where it is missing."""
@@ -322,18 +279,14 @@ class AsyncSession:
         await self._write(
             self._operation_id(op_id),
             digest(b"remove", key.encode()),
-            lambda op: self._store.write_metadata(
-                self._session_id, op, {}, (key,), ttl=self._ttl
-            ),
+            lambda op: self._store.write_metadata(self._session_id, op, {}, (key,), ttl=self._ttl),
             lambda _: [(SessionEvent.METADATA_REMOVED, (key,))],
         )
 
     async def metadata(self) -> dict[str, JSONValue]:
         """All metadata, sorted by key."""
         self._check_open()
-        return decode_metadata(
-            await self._read(lambda: self._store.read_metadata(self._session_id, None))
-        )
+        return decode_metadata(await self._read(lambda: self._store.read_metadata(self._session_id, None)))
 
     # -- The whole session ------------------------------------------------------------------------------------------
 
@@ -361,16 +314,12 @@ class AsyncSession:
             raise ValidationError(f"mode must be 'replace' or 'append', not {mode!r}")
         op_id = self._operation_id(op_id)
         append = mode == "append"
-        content = await in_thread(
-            lambda: parse_document(data, self._store.limits, append=append)
-        )
+        content = await in_thread(lambda: parse_document(data, self._store.limits, append=append))
         payload = await in_thread(digest_import, content)
         await self._write(
             op_id,
             payload,
-            lambda op: self._store.replace(
-                self._session_id, op, content, ttl=self._ttl
-            ),
+            lambda op: self._store.replace(self._session_id, op, content, ttl=self._ttl),
             lambda _: [(SessionEvent.SESSION_IMPORTED, ())],
         )
 
@@ -389,9 +338,7 @@ class AsyncSession:
     def on(self, event: SessionEvent, handler: Handler) -> Callable[[], None]: ...
     @overload
     def on(self, event: SessionEvent) -> Callable[[HandlerT], HandlerT]: ...
-    def on(
-        self, event: SessionEvent, handler: Handler | None = None
-    ) -> Callable[..., object]:
+    def on(self, event: SessionEvent, handler: Handler | None = None) -> Callable[..., object]:
         """Call `handler` after each such write of this handle; return a function that unsubscribes it.
 
         Without a handler it is a decorator. Handlers run once the write is durable and before the call returns, in
@@ -437,19 +384,13 @@ class AsyncSession:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SessionClosedError(
-                f"the handle on session {self._session_id!r} is closed; make a new one"
-            )
+            raise SessionClosedError(f"the handle on session {self._session_id!r} is closed; make a new one")
 
     # -- How every write and read runs ------------------------------------------------------------------------------
 
     def _operation_id(self, op_id: str | None) -> str | None:
         self._check_open()
-        return (
-            None
-            if op_id is None
-            else check_id("op_id", op_id, self._store.limits.id_bytes)
-        )
+        return None if op_id is None else check_id("op_id", op_id, self._store.limits.id_bytes)
 
     async def _write(
         self,
@@ -468,23 +409,14 @@ class AsyncSession:
                 lambda: self._remember_unknown(op.id),
             )
         except BaseException as error:
-            if not isinstance(error, SessionError) or isinstance(
-                error, OutcomeUnknownError
-            ):
+            if not isinstance(error, SessionError) or isinstance(error, OutcomeUnknownError):
                 self._remember_unknown(op.id)
             raise
         # Popping is atomic: of several calls that learn of the same success, one fires.
         learned = self._unknown.pop(op.id, op) is None if self._unknown else False
-        if (
-            outcome.applied
-            and self._subscriptions is not None
-            and (learned or not outcome.repeated)
-        ):
+        if outcome.applied and self._subscriptions is not None and (learned or not outcome.repeated):
             subscriptions = self._subscriptions
-            await fire(
-                Firing(subscriptions, event, arguments)
-                for event, arguments in events(outcome)
-            )
+            await fire(Firing(subscriptions, event, arguments) for event, arguments in events(outcome))
         reraise(cancellation)
         return outcome
 

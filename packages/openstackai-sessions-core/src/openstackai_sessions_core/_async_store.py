@@ -76,9 +76,7 @@ class AsyncSessionStore(Protocol):
         """
 
     @abstractmethod
-    async def clear(
-        self, session_id: str, op: Operation, *, ttl: int | None
-    ) -> Outcome:
+    async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         """Remove every message; positions go on, metadata stays."""
 
     @abstractmethod
@@ -94,9 +92,7 @@ class AsyncSessionStore(Protocol):
         """Set all values and remove the keys in one step. Over `limits.metadata_bytes`: `LimitExceededError`."""
 
     @abstractmethod
-    async def replace(
-        self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None
-    ) -> Outcome:
+    async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         """Put an imported document in the place of what the session holds (or after it), in one step.
 
         Positions go on. A replaced session takes the document's `created_at` where it has one. Appending treats every
@@ -108,15 +104,11 @@ class AsyncSessionStore(Protocol):
         """End this life of the session: messages, metadata, ttl and positions."""
 
     @abstractmethod
-    async def read(
-        self, session_id: str, *, limit: int | None, before: int | None
-    ) -> Sequence[Record]:
+    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         """The newest `limit` messages (None: all) at positions below `before` (None: no bound), oldest first."""
 
     @abstractmethod
-    async def scan(
-        self, session_id: str, life: int, *, after: int, until: int, limit: int
-    ) -> Sequence[Record]:
+    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         """The oldest `limit` messages at positions in (after, until], or none where that life has ended."""
 
     @abstractmethod
@@ -124,9 +116,7 @@ class AsyncSessionStore(Protocol):
         """The session's state, or None where it does not exist."""
 
     @abstractmethod
-    async def read_metadata(
-        self, session_id: str, keys: Sequence[str] | None
-    ) -> Mapping[str, bytes]:
+    async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         """The values of those keys that exist (None: of all keys)."""
 
     @abstractmethod
@@ -134,9 +124,7 @@ class AsyncSessionStore(Protocol):
         """Everything the session holds at one instant, or None where it does not exist."""
 
     @abstractmethod
-    async def list_page(
-        self, prefix: str, *, after: str | None, limit: int
-    ) -> Sequence[SessionInfo]:
+    async def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         """The first `limit` sessions whose id starts with `prefix` and sorts after `after`, by UTF-8 bytes."""
 
     @abstractmethod

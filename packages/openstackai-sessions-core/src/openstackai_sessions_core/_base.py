@@ -51,9 +51,7 @@ class BaseStore(SessionStore):
         """A handle on one session of this store; opens nothing."""
         return Session(self, session_id, ttl=ttl)
 
-    def list_sessions(
-        self, prefix: str = "", *, after: str | None = None, limit: int = 100
-    ) -> list[SessionInfo]:
+    def list_sessions(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> list[SessionInfo]:
         """The first `limit` sessions in the order of the UTF-8 bytes of their ids.
 
         `prefix` is literal. For the next page pass the last id seen as `after`; it is exclusive and need not exist.
@@ -79,9 +77,7 @@ class BaseStore(SessionStore):
         return retry_read(self.retry_timeout, self.purge)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled: open the store where it is needed"
-        )
+        raise TypeError(f"{type(self).__name__} cannot be pickled: open the store where it is needed")
 
     def __enter__(self: Self) -> Self:
         return self

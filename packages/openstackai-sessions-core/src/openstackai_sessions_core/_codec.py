@@ -45,9 +45,7 @@ def encode_object(value: object, path: str) -> tuple[bytes, JSONObject]:
     """
     if not isinstance(value, dict):
         hint = "; pass a list of messages" if isinstance(value, (list, tuple)) else ""
-        raise SerializationError(
-            f"{path} must be a dict (a JSON object), not {type(value).__name__}{hint}"
-        )
+        raise SerializationError(f"{path} must be a dict (a JSON object), not {type(value).__name__}{hint}")
     data, copy = encode_value(value, path)
     assert isinstance(copy, dict)
     return data, copy
@@ -55,25 +53,21 @@ def encode_object(value: object, path: str) -> tuple[bytes, JSONObject]:
 
 def encode_value(value: object, path: str) -> tuple[bytes, JSONValue]:
     """Encode any JSON value; return its stored form and a copy decoded from that."""
+    data = b""
+    copy: JSONValue = None
     try:
         data = _encode(value)
-        copy: JSONValue = _decode(data)
+        copy = _decode(data)
         # Version 0 of marshal writes types, signs of zero and key order apart, and refuses subclasses.
         same = marshal.dumps(value, 0) == marshal.dumps(copy, 0)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         same = False
-    if (
-        not same
-        or _long_number(data)
-        or data.count(b"[") + data.count(b"{") > MAX_DEPTH
-    ):
+    if not same or _long_number(data) or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         plain = _checked(value, path, 0)
         data = _dump(plain)
         copy = _decode_any(data)
         if marshal.dumps(plain, 0) != marshal.dumps(copy, 0):
-            raise SerializationError(
-                f"{path}: a surrogate pair kept as two characters cannot be told from one in JSON"
-            )
+            raise SerializationError(f"{path}: a surrogate pair kept as two characters cannot be told from one in JSON")
     return data, copy
 
 
@@ -81,9 +75,7 @@ def _dump(plain: JSONValue) -> bytes:
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         return text.encode()
-    except (
-        UnicodeEncodeError
-    ):  # lone surrogates have a form in JSON, though not in UTF-8
+    except UnicodeEncodeError:  # lone surrogates have a form in JSON, though not in UTF-8
         return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -95,32 +87,20 @@ def _checked(value: object, path: str, depth: int) -> JSONValue:
     if kind is int:
         assert isinstance(value, int)
         if not -MAX_INT <= value <= MAX_INT:
-            raise SerializationError(
-                f"{path}: an int beyond ±(2**63 - 1) cannot be stored; store it as a str"
-            )
+            raise SerializationError(f"{path}: an int beyond ±(2**63 - 1) cannot be stored; store it as a str")
         return value
     if kind is float:
         assert isinstance(value, float)
         if not isfinite(value):
-            raise SerializationError(
-                f"{path}: {value} is not JSON; store None or a str"
-            )
+            raise SerializationError(f"{path}: {value} is not JSON; store None or a str")
         return value
     if kind is list or isinstance(value, dict):
         if depth >= MAX_DEPTH:
-            raise SerializationError(
-                f"{path[:200]}…: nested more than {MAX_DEPTH} deep, or containing itself"
-            )
+            raise SerializationError(f"{path[:200]}…: nested more than {MAX_DEPTH} deep, or containing itself")
         if isinstance(value, dict):
-            return {
-                _key(key, path): _checked(item, f"{path}.{key}", depth + 1)
-                for key, item in value.items()
-            }
+            return {_key(key, path): _checked(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
         assert isinstance(value, list)
-        return [
-            _checked(item, f"{path}[{index}]", depth + 1)
-            for index, item in enumerate(value)
-        ]
+        return [_checked(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     raise SerializationError(
         f"{path}: {_describe(kind)} is not JSON and would not come back as it went in{_hint(kind)}"
     )
@@ -128,16 +108,12 @@ def _checked(value: object, path: str, depth: int) -> JSONValue:
 
 def _key(key: object, path: str) -> str:
     if type(key) is not str:
-        raise SerializationError(
-            f"{path}: the key {key!r} is a {type(key).__name__}; keys must be str"
-        )
+        raise SerializationError(f"{path}: the key {key!r} is a {type(key).__name__}; keys must be str")
     return key
 
 
 def _describe(kind: type) -> str:
-    base = next(
-        (base for base in (str, int, float, list) if issubclass(kind, base)), None
-    )
+    base = next((base for base in (str, int, float, list) if issubclass(kind, base)), None)
     return f"{kind.__name__} (a subclass of {base.__name__})" if base else kind.__name__
 
 
@@ -170,9 +146,7 @@ def decode_value(data: bytes, what: str, position: int | None = None) -> JSONVal
         return _decode_any(data)
     except (ValueError, RecursionError) as error:
         # The cause would quote the content.
-        raise CorruptDataError(
-            f"{what} cannot be read ({type(error).__name__})", position=position
-        ) from None
+        raise CorruptDataError(f"{what} cannot be read ({type(error).__name__})", position=position) from None
 
 
 def decode_messages(records: Iterable[Record]) -> list[Message]:
@@ -182,9 +156,7 @@ def decode_messages(records: Iterable[Record]) -> list[Message]:
     for position, id, created_at, data in records:
         try:
             value = _decode(data)
-        except (
-            Exception
-        ):  # whatever went wrong: the careful path reads it, or names its position
+        except Exception:  # noqa: BLE001 - whatever went wrong: the careful path reads it, or names its position
             value = decode_value(data, f"the message at position {position}", position)
         if type(value) is not dict:
             raise CorruptDataError(
@@ -196,13 +168,10 @@ def decode_messages(records: Iterable[Record]) -> list[Message]:
 
 
 def check_payload(record: Record) -> None:
-    """Raise `CorruptDataError`, naming the position, for a message that could not be read; stores call it before a pop."""
+    """Raise `CorruptDataError` with the position of a message that could not be read; stores call it before a pop."""
     decode_messages((record,))
 
 
 def decode_metadata(values: Mapping[str, bytes]) -> dict[str, JSONValue]:
     """Decode stored metadata, sorted by key."""
-    return {
-        key: decode_value(values[key], f"the metadata value {key!r}")
-        for key in sorted(values)
-    }
+    return {key: decode_value(values[key], f"the metadata value {key!r}") for key in sorted(values)}

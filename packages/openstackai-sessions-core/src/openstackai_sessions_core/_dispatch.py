@@ -39,9 +39,9 @@ def fire(firings: Iterable[Firing]) -> None:
                     continue
                 try:
                     call_handler(subscription.handler, firing.arguments)
-                except Exception:
+                except Exception:  # noqa: BLE001 - whatever a handler raises is logged
                     log_failure(firing, subscription.handler)
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - raised below
                     struck = struck or error
     finally:
         end_dispatch()

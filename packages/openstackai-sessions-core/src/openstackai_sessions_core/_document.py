@@ -41,22 +41,14 @@ MESSAGE_FIELDS = ("id", "created_at", "data")
 
 def document_schema() -> JSONObject:
     """The JSON Schema (draft 2020-12) of the documents that `export()` writes and `import_data()` reads."""
-    text = (
-        files("openstackai_sessions_core")
-        .joinpath("session-document-v1.schema.json")
-        .read_text("utf-8")
-    )
+    text = files("openstackai_sessions_core").joinpath("session-document-v1.schema.json").read_text("utf-8")
     schema: JSONObject = json.loads(text)
     return schema
 
 
 def write_document(session_id: str, snapshot: Snapshot | None) -> JSONObject:
     """The document of a snapshot; one of nothing (no message, no metadata) has no `created_at`."""
-    held = (
-        snapshot
-        if snapshot is not None and (snapshot.messages or snapshot.metadata)
-        else None
-    )
+    held = snapshot if snapshot is not None and (snapshot.messages or snapshot.metadata) else None
     records = held.messages if held else ()
     return {
         "format": FORMAT,
@@ -88,14 +80,10 @@ def parse_document(document: object, limits: Limits, *, append: bool) -> Session
             _check_version(document)
             fields = dict(document)
             if "messages" in fields:
-                fields["messages"] = _encode_messages(
-                    _elements(fields["messages"]), limits
-                )
+                fields["messages"] = _encode_messages(_elements(fields["messages"]), limits)
         else:
-            raise ImportFormatError(
-                f"$: a document is a dict, str or bytes, not {type(document).__name__}"
-            )
-        return _check_fields(fields, limits, append)
+            raise ImportFormatError(f"$: a document is a dict, str or bytes, not {type(document).__name__}")
+        return _check_fields(fields, limits, append=append)
     except ImportFormatError:
         raise
     except LimitExceededError as error:
@@ -104,9 +92,7 @@ def parse_document(document: object, limits: Limits, *, append: bool) -> Session
         raise ImportFormatError(str(error)) from None
 
 
-def _check_fields(
-    fields: dict[str, object], limits: Limits, append: bool
-) -> SessionImport:
+def _check_fields(fields: dict[str, object], limits: Limits, *, append: bool) -> SessionImport:
     _check_version(fields)
     _check_names(fields, FIELDS, "$")
     _at("$.session_id", check_session_id, fields["session_id"])
@@ -123,9 +109,7 @@ def _check_fields(
 
 def _check_version(fields: dict[str, object]) -> None:
     if fields.get("format") != FORMAT:
-        raise ImportFormatError(
-            f"$.format: must be {FORMAT!r}; this is not a session export"
-        )
+        raise ImportFormatError(f"$.format: must be {FORMAT!r}; this is not a session export")
     version = fields.get("version")
     if type(version) is not int or version < 1:
         raise ImportFormatError(f"$.version: must be {VERSION}, not {_brief(version)}")
@@ -141,22 +125,16 @@ def _check_names(fields: dict[str, object], wanted: tuple[str, ...], path: str) 
             raise ImportFormatError(f"{path}.{name}: is missing")
     for name in fields:
         if name not in wanted:
-            raise ImportFormatError(
-                f"{path}: {_brief(name)} is not a field of version {VERSION}"
-            )
+            raise ImportFormatError(f"{path}: {_brief(name)} is not a field of version {VERSION}")
 
 
 def _elements(messages: object) -> Iterable[object]:
     if type(messages) is not list:
-        raise ImportFormatError(
-            f"$.messages: must be a list, not {type(messages).__name__}"
-        )
+        raise ImportFormatError(f"$.messages: must be a list, not {type(messages).__name__}")
     return messages
 
 
-def _encode_messages(
-    elements: Iterable[object], limits: Limits
-) -> list[ImportedMessage]:
+def _encode_messages(elements: Iterable[object], limits: Limits) -> list[ImportedMessage]:
     messages: list[ImportedMessage] = []
     seen: set[str] = set()
     for index, element in enumerate(elements):
@@ -166,9 +144,7 @@ def _encode_messages(
                 f"{path}: over the limit of {limits.import_messages:,} messages (Limits.import_messages)"
             )
         if not isinstance(element, dict):
-            raise ImportFormatError(
-                f"{path}: must be an object, not {type(element).__name__}"
-            )
+            raise ImportFormatError(f"{path}: must be an object, not {type(element).__name__}")
         _check_names(element, MESSAGE_FIELDS, path)
         id = _at(
             f"{path}.id",
@@ -176,9 +152,7 @@ def _encode_messages(
             element["id"],
         )
         if id in seen:
-            raise ImportFormatError(
-                f"{path}.id: {_brief(id)} stands twice in the document"
-            )
+            raise ImportFormatError(f"{path}.id: {_brief(id)} stands twice in the document")
         seen.add(id)
         created_at = _parse_time(element["created_at"], f"{path}.created_at")
         data, _ = encode_object(element["data"], f"{path}.data")
@@ -189,9 +163,7 @@ def _encode_messages(
 
 def _encode_metadata(metadata: object, limits: Limits) -> dict[str, bytes]:
     if not isinstance(metadata, dict):
-        raise ImportFormatError(
-            f"$.metadata: must be an object, not {type(metadata).__name__}"
-        )
+        raise ImportFormatError(f"$.metadata: must be an object, not {type(metadata).__name__}")
     encoded: dict[str, bytes] = {}
     total = 0
     for key, value in metadata.items():
@@ -222,11 +194,7 @@ def _at(path: str, check: Callable[[object], T], value: object) -> T:
 
 
 def _brief(value: object) -> str:
-    text = (
-        repr(value)
-        if not isinstance(value, int) or abs(value) < 10**30
-        else "a huge int"
-    )
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge int"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -237,12 +205,7 @@ _time = re.compile(
 
 
 def _format_time(number: int) -> str:
-    return (
-        from_microseconds(number)
-        .isoformat(timespec="microseconds")
-        .removesuffix("+00:00")
-        + "Z"
-    )
+    return from_microseconds(number).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _parse_time(value: object, path: str) -> int:
@@ -252,13 +215,9 @@ def _parse_time(value: object, path: str) -> int:
             raise ValueError
         year, month, day, hour, minute, second = map(int, found.groups()[:6])
         fraction, sign, hours, minutes = found.groups()[6:]
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (
-            -1 if sign == "-" else 1
-        )
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
         micros = int((fraction or "0").ljust(6, "0"))
-        return to_microseconds(
-            datetime(year, month, day, hour, minute, second, micros, timezone(offset))
-        )
+        return to_microseconds(datetime(year, month, day, hour, minute, second, micros, timezone(offset)))
     except ValueError:
         raise ImportFormatError(
             f"{path}: must be a time such as '2026-01-31T12:00:00.000000Z', not {_brief(value)}"
@@ -283,9 +242,7 @@ class _Reader:
             try:
                 text = bytes(text).decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                raise ImportFormatError(
-                    f"$: not UTF-8 text (byte {error.start}); not a session export"
-                ) from None
+                raise ImportFormatError(f"$: not UTF-8 text (byte {error.start}); not a session export") from None
         self._text = text
         self._at = 0
         self._faulty = False
@@ -304,11 +261,7 @@ class _Reader:
         return found
 
     def _int(self, digits: str) -> object:
-        return (
-            int(digits)
-            if len(digits) <= 20
-            else self._fault("an int beyond ±(2**63 - 1)")
-        )
+        return int(digits) if len(digits) <= 20 else self._fault("an int beyond ±(2**63 - 1)")
 
     def _constant(self, name: str) -> object:
         return self._fault(f"{name} is not JSON")

@@ -68,9 +68,7 @@ def is_large(messages: Sequence[object]) -> bool:
 def take_batch(messages: object, limits: Limits) -> list[object]:
     """The caller's messages as a list, cut off just over the limit so that an endless iterable ends."""
     if isinstance(messages, (dict, str, bytes)) or not isinstance(messages, Iterable):
-        raise ValidationError(
-            f"messages must be a list of dicts, not {type(messages).__name__}"
-        )
+        raise ValidationError(f"messages must be a list of dicts, not {type(messages).__name__}")
     return list(islice(messages, limits.batch_messages + 1))
 
 
@@ -96,34 +94,21 @@ def encode_batch(
         check_size(f"messages[{index}]", size, limits.message_bytes, "message_bytes")
         total += size
         id = given[index] if given else None
-        encoded.append(
-            NewMessage(uuid7(), data, False)
-            if id is None
-            else NewMessage(id, data, True)
-        )
+        encoded.append(NewMessage(uuid7(), data, False) if id is None else NewMessage(id, data, True))
         copies.append(copy)
         parts += (b"" if id is None else id.encode(), data)
     check_size("the batch", total, limits.batch_bytes, "batch_bytes")
     return EncodedBatch(encoded, copies, digest(*parts))
 
 
-def _check_ids(
-    ids: Sequence[str | None] | None, count: int, limits: Limits
-) -> list[str | None] | None:
+def _check_ids(ids: Sequence[str | None] | None, count: int, limits: Limits) -> list[str | None] | None:
     if ids is None:
         return None
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
-        raise ValidationError(
-            f"ids must be a list with one id (or None) a message, not {type(ids).__name__}"
-        )
+        raise ValidationError(f"ids must be a list with one id (or None) a message, not {type(ids).__name__}")
     if len(ids) != count:
-        raise ValidationError(
-            f"ids has {len(ids)} entries for {count} messages; give one (or None) a message"
-        )
-    checked = [
-        None if id is None else check_id(f"ids[{index}]", id, limits.id_bytes)
-        for index, id in enumerate(ids)
-    ]
+        raise ValidationError(f"ids has {len(ids)} entries for {count} messages; give one (or None) a message")
+    checked = [None if id is None else check_id(f"ids[{index}]", id, limits.id_bytes) for index, id in enumerate(ids)]
     seen: set[str] = set()
     for index, id in enumerate(checked):
         if id is not None and id in seen:
@@ -133,9 +118,7 @@ def _check_ids(
     return checked
 
 
-def encode_metadata(
-    kind: bytes, mapping: Mapping[str, object], limits: Limits
-) -> EncodedMetadata:
+def encode_metadata(kind: bytes, mapping: Mapping[str, object], limits: Limits) -> EncodedMetadata:
     """Encode metadata whole before anything is written."""
     if not isinstance(mapping, Mapping):
         raise ValidationError(f"metadata must be a dict, not {type(mapping).__name__}")

@@ -70,9 +70,7 @@ class Subscriptions:
     def remove(self, event: SessionEvent, handler: Handler) -> None:
         self._drop(event, lambda other: other.handler == handler)
 
-    def _drop(
-        self, event: SessionEvent, chosen: Callable[[Subscription], bool]
-    ) -> None:
+    def _drop(self, event: SessionEvent, chosen: Callable[[Subscription], bool]) -> None:
         kept = []
         for subscription in self._by_event.get(event, ()):
             if chosen(subscription):
@@ -100,26 +98,19 @@ class Firing(NamedTuple):
 
 def check_event(event: object) -> SessionEvent:
     if not isinstance(event, SessionEvent):
-        raise ValidationError(
-            f"event must be a SessionEvent, such as SessionEvent.MESSAGE_ADDED, not {event!r}"
-        )
+        raise ValidationError(f"event must be a SessionEvent, such as SessionEvent.MESSAGE_ADDED, not {event!r}")
     return event
 
 
-def is_async_handler(handler: object) -> bool:
+def is_async_handler(handler: Handler) -> bool:
     """Whether calling the handler gives a coroutine: functions, methods, partials and callable objects alike."""
     while isinstance(handler, functools.partial):
         handler = handler.func
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)
-    )
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
 def log_failure(firing: Firing, handler: Handler) -> None:
     """Log that a handler raised. The traceback says where; the arguments, which are content, are left out."""
     name = getattr(handler, "__qualname__", type(handler).__name__)
-    logger.exception(
-        "handler %s of %s raised; the write and the other handlers go on",
-        name,
-        firing.event.name,
-    )
+    text = "handler %s of %s raised; the write and the other handlers go on"
+    logger.error(text, name, firing.event.name, exc_info=True)

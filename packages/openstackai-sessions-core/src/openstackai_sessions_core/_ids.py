@@ -33,13 +33,9 @@ def _check_text(what: str, value: object) -> int:
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        raise ValidationError(
-            f"{what} {value!r} holds a lone surrogate; use well-formed text"
-        ) from None
+        raise ValidationError(f"{what} {value!r} holds a lone surrogate; use well-formed text") from None
     # Checked before the walk below, so that a huge name costs nothing.
-    if size <= MAX_NAME_BYTES and any(
-        unicodedata.category(character) == "Cc" for character in value
-    ):
+    if size <= MAX_NAME_BYTES and any(unicodedata.category(character) == "Cc" for character in value):
         raise ValidationError(f"{what} {value!r} holds a control character; remove it")
     return size
 
@@ -47,9 +43,7 @@ def _check_text(what: str, value: object) -> int:
 def _check_name(what: str, value: object) -> str:
     size = _check_text(what, value)
     if size > MAX_NAME_BYTES:
-        raise ValidationError(
-            f"{what} is {size} bytes long in UTF-8; at most {MAX_NAME_BYTES} are allowed"
-        )
+        raise ValidationError(f"{what} is {size} bytes long in UTF-8; at most {MAX_NAME_BYTES} are allowed")
     assert type(value) is str
     return value
 
@@ -68,8 +62,6 @@ def check_id(what: str, value: object, limit: int) -> str:
     """Return a caller's message id or op_id, or raise `ValidationError` / `LimitExceededError`."""
     size = _check_text(what, value)
     if size > limit:
-        raise LimitExceededError(
-            f"{what} is {size} bytes long in UTF-8, over the limit of {limit} (Limits.id_bytes)"
-        )
+        raise LimitExceededError(f"{what} is {size} bytes long in UTF-8, over the limit of {limit} (Limits.id_bytes)")
     assert type(value) is str
     return value

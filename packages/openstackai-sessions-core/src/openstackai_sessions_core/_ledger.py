@@ -44,23 +44,15 @@ def encode_outcome(outcome: Outcome) -> bytes:
 def decode_outcome(text: bytes | str, messages: Sequence[NewMessage] = ()) -> Outcome:
     """The outcome that was kept, as a repetition of it; `messages` are those of the repeating append."""
     kept = _decode(text)
-    payloads = (
-        [message.data for message in messages]
-        if kept.payload is None
-        else [kept.payload.encode()]
-    )
+    payloads = [message.data for message in messages] if kept.payload is None else [kept.payload.encode()]
     records = [
         Record(position, id, created_at, data)
-        for (position, id, created_at), data in zip(
-            kept.records, payloads, strict=False
-        )
+        for (position, id, created_at), data in zip(kept.records, payloads, strict=False)
     ]
     return Outcome(kept.applied, True, records, kept.added)
 
 
-def recall(
-    op: Operation, digest: bytes, text: bytes | str, messages: Sequence[NewMessage] = ()
-) -> Outcome:
+def recall(op: Operation, digest: bytes, text: bytes | str, messages: Sequence[NewMessage] = ()) -> Outcome:
     """The outcome of an operation found in the ledger; `ConflictError` where its id was used for another write."""
     if digest != op.digest:
         raise used_before(op)
@@ -68,6 +60,4 @@ def recall(
 
 
 def used_before(op: Operation) -> ConflictError:
-    return ConflictError(
-        f"op_id {op.id!r} was used before for another write to this session; use a new one"
-    )
+    return ConflictError(f"op_id {op.id!r} was used before for another write to this session; use a new one")

@@ -30,13 +30,9 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if type(value) is not int or value < 1:
-                raise ValidationError(
-                    f"Limits.{field.name} must be an int of at least 1, not {value!r}"
-                )
+                raise ValidationError(f"Limits.{field.name} must be an int of at least 1, not {value!r}")
 
 
 def check_size(what: str, size: int, limit: int, setting: str) -> None:
     if size > limit:
-        raise LimitExceededError(
-            f"{what} is {size:,}, over the limit of {limit:,} (Limits.{setting})"
-        )
+        raise LimitExceededError(f"{what} is {size:,}, over the limit of {limit:,} (Limits.{setting})")

@@ -136,9 +136,7 @@ class InMemoryStore(BaseStore):
                 entry.by_id[id] = record
                 records.append(record)
                 added.append(True)
-            return self._remember(
-                session_id, op, now, Outcome(any(added), False, records, added)
-            )
+            return self._remember(session_id, op, now, Outcome(any(added), False, records, added))
 
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         with self._lock:
@@ -184,34 +182,20 @@ class InMemoryStore(BaseStore):
             held = entry.metadata if entry is not None else {}
             if not values and not any(key in held for key in removed):
                 return self._remember(session_id, op, now, Outcome(False))
-            metadata = {
-                key: value
-                for key, value in {**held, **values}.items()
-                if key not in removed
-            }
+            metadata = {key: value for key, value in {**held, **values}.items() if key not in removed}
             self._check_metadata(metadata)
             self._touch(session_id, entry, now, ttl).metadata = metadata
             return self._remember(session_id, op, now, Outcome(True))
 
-    def replace(
-        self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None
-    ) -> Outcome:
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         # A million records take a second to build, in which other sessions need not wait.
-        prepared = (
-            []
-            if content.append
-            else _number(content.messages, self._next_position(session_id))
-        )
+        prepared = [] if content.append else _number(content.messages, self._next_position(session_id))
         with self._lock:
             now = self._now()
             if (before := self._recall(session_id, op, now)) is not None:
                 return before
             entry = self._find(session_id, now)
-            if (
-                not content.messages
-                and not content.metadata
-                and (content.append or entry is None)
-            ):
+            if not content.messages and not content.metadata and (content.append or entry is None):
                 return self._remember(session_id, op, now, Outcome(False))
             metadata = {
                 **(entry.metadata if entry is not None and content.append else {}),
@@ -224,9 +208,7 @@ class InMemoryStore(BaseStore):
                     entry,
                     [NewMessage(id, data, True) for id, _, data in content.messages],
                 )
-                fresh = [
-                    message for message in content.messages if message.id not in known
-                ]
+                fresh = [message for message in content.messages if message.id not in known]
                 if not fresh and not content.metadata:
                     return self._remember(session_id, op, now, Outcome(False))
             entry = self._touch(session_id, entry, now, ttl)
@@ -238,11 +220,7 @@ class InMemoryStore(BaseStore):
             if not content.append:
                 entry.log = []
                 entry.by_id = {}
-                entry.created_at = (
-                    entry.created_at
-                    if content.created_at is None
-                    else content.created_at
-                )
+                entry.created_at = entry.created_at if content.created_at is None else content.created_at
             entry.log += records
             entry.by_id.update((record.id, record) for record in records)
             entry.metadata = metadata
@@ -265,29 +243,21 @@ class InMemoryStore(BaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
-    def read(
-        self, session_id: str, *, limit: int | None, before: int | None
-    ) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         with self._lock:
             entry = self._find(session_id, self._now())
             if entry is None:
                 return []
-            end = (
-                len(entry.log) if before is None else bisect_left(entry.log, (before,))
-            )
+            end = len(entry.log) if before is None else bisect_left(entry.log, (before,))
             return entry.log[0 if limit is None else max(0, end - limit) : end]
 
-    def scan(
-        self, session_id: str, life: int, *, after: int, until: int, limit: int
-    ) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         with self._lock:
             entry = self._find(session_id, self._now())
             if entry is None or entry.life != life:
                 return []
             start = bisect_left(entry.log, (after + 1,))
-            return entry.log[
-                start : min(start + limit, bisect_left(entry.log, (until + 1,)))
-            ]
+            return entry.log[start : min(start + limit, bisect_left(entry.log, (until + 1,)))]
 
     def head(self, session_id: str) -> Head | None:
         with self._lock:
@@ -295,43 +265,25 @@ class InMemoryStore(BaseStore):
             if entry is None:
                 return None
             newest = entry.log[-1].position if entry.log else 0
-            return Head(
-                entry.life, len(entry.log), newest, entry.created_at, entry.updated_at
-            )
+            return Head(entry.life, len(entry.log), newest, entry.created_at, entry.updated_at)
 
-    def read_metadata(
-        self, session_id: str, keys: Sequence[str] | None
-    ) -> Mapping[str, bytes]:
+    def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         with self._lock:
             entry = self._find(session_id, self._now())
             held = entry.metadata if entry is not None else {}
-            return (
-                dict(held)
-                if keys is None
-                else {key: held[key] for key in keys if key in held}
-            )
+            return dict(held) if keys is None else {key: held[key] for key in keys if key in held}
 
     def load(self, session_id: str) -> Snapshot | None:
         with self._lock:
             entry = self._find(session_id, self._now())
-            return (
-                None
-                if entry is None
-                else Snapshot(entry.created_at, entry.log.copy(), entry.metadata.copy())
-            )
+            return None if entry is None else Snapshot(entry.created_at, entry.log.copy(), entry.metadata.copy())
 
-    def list_page(
-        self, prefix: str, *, after: str | None, limit: int
-    ) -> Sequence[SessionInfo]:
+    def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         with self._lock:
             now = self._now()
             self._purge(now, None)
             # Python orders text by code points, which is the order of the UTF-8 bytes.
-            wanted = (
-                id
-                for id in self._sessions
-                if id.startswith(prefix) and (after is None or id > after)
-            )
+            wanted = (id for id in self._sessions if id.startswith(prefix) and (after is None or id > after))
             page = [(id, self._sessions[id]) for id in heapq.nsmallest(limit, wanted)]
             return [
                 SessionInfo(
@@ -382,9 +334,7 @@ class InMemoryStore(BaseStore):
         entry = self._sessions.get(session_id)
         return None if entry is None or _is_over(entry, now) else entry
 
-    def _touch(
-        self, session_id: str, entry: _Entry | None, now: int, ttl: int | None
-    ) -> _Entry:
+    def _touch(self, session_id: str, entry: _Entry | None, now: int, ttl: int | None) -> _Entry:
         """Begin a life where there is none, and note a write."""
         if entry is None:
             entry = self._sessions[session_id] = _Entry(next(self._lives), now)
@@ -394,9 +344,7 @@ class InMemoryStore(BaseStore):
         if entry.ttl is not None:
             entry.deadline = now + entry.ttl
             if not had_deadline:
-                heapq.heappush(
-                    self._deadlines, (entry.deadline, entry.life, session_id)
-                )
+                heapq.heappush(self._deadlines, (entry.deadline, entry.life, session_id))
         return entry
 
     def _recall(self, session_id: str, op: Operation, now: int) -> Outcome | None:
@@ -407,9 +355,7 @@ class InMemoryStore(BaseStore):
             raise used_before(op)
         return found[2]._replace(repeated=True)
 
-    def _remember(
-        self, session_id: str, op: Operation, now: int, outcome: Outcome
-    ) -> Outcome:
+    def _remember(self, session_id: str, op: Operation, now: int, outcome: Outcome) -> Outcome:
         key = (session_id, op.id)
         self._operations[key] = (now, op.digest, outcome)
         self._remembered.append((now, key))
@@ -431,11 +377,7 @@ class InMemoryStore(BaseStore):
         """Drop sessions past their deadline, at most `most` steps of work."""
         dropped = 0
         steps = 0
-        while (
-            self._deadlines
-            and self._deadlines[0][0] <= now
-            and (most is None or steps < most)
-        ):
+        while self._deadlines and self._deadlines[0][0] <= now and (most is None or steps < most):
             steps += 1
             _, life, session_id = heapq.heappop(self._deadlines)
             entry = self._sessions.get(session_id)
@@ -450,9 +392,7 @@ class InMemoryStore(BaseStore):
 
     def _check_metadata(self, metadata: Mapping[str, bytes]) -> None:
         size = sum(len(key.encode()) + len(value) for key, value in metadata.items())
-        check_size(
-            "the session's metadata", size, self.limits.metadata_bytes, "metadata_bytes"
-        )
+        check_size("the session's metadata", size, self.limits.metadata_bytes, "metadata_bytes")
 
 
 def _is_over(entry: _Entry, now: int) -> bool:
@@ -460,10 +400,7 @@ def _is_over(entry: _Entry, now: int) -> bool:
 
 
 def _number(messages: Sequence[ImportedMessage], first: int) -> list[Record]:
-    return [
-        Record(position, id, created_at, data)
-        for position, (id, created_at, data) in enumerate(messages, first)
-    ]
+    return [Record(position, id, created_at, data) for position, (id, created_at, data) in enumerate(messages, first)]
 
 
 def _known(entry: _Entry | None, messages: Sequence[NewMessage]) -> dict[str, Record]:
@@ -475,9 +412,7 @@ def _known(entry: _Entry | None, messages: Sequence[NewMessage]) -> dict[str, Re
             if record is None:
                 continue
             if record.data != data:
-                raise ConflictError(
-                    f"a message with the id {id!r} and another content is in the session"
-                )
+                raise ConflictError(f"a message with the id {id!r} and another content is in the session")
             known[id] = record
     return known
 
@@ -496,9 +431,5 @@ class InMemorySession(Session):
         ttl: float | None = None,
     ) -> None:
         if store is not None and not isinstance(store, InMemoryStore):
-            raise ValidationError(
-                f"store must be an InMemoryStore, not {type(store).__name__}"
-            )
-        super().__init__(
-            InMemoryStore() if store is None else store, session_id, ttl=ttl
-        )
+            raise ValidationError(f"store must be an InMemoryStore, not {type(store).__name__}")
+        super().__init__(InMemoryStore() if store is None else store, session_id, ttl=ttl)

@@ -82,9 +82,7 @@ class Message(dict[str, JSONValue]):
         return self.get("content")
 
     def __repr__(self) -> str:
-        return (
-            f"Message({super().__repr__()}, id={self._id!r}, position={self._position})"
-        )
+        return f"Message({super().__repr__()}, id={self._id!r}, position={self._position})"
 
     def __reduce__(
         self,
@@ -92,18 +90,16 @@ class Message(dict[str, JSONValue]):
         return restore_message, (dict(self), self._id, self._position, self._created_at)
 
 
-def restore_message(
-    data: dict[str, JSONValue], id: str, position: int, created_at: int
-) -> Message:
+def restore_message(data: dict[str, JSONValue], id: str, position: int, created_at: int) -> Message:
     """Build a message from its parts; the time is in microseconds since the epoch.
 
     Reading a thousand messages is mostly this function, so it goes around `__init__` and its datetime.
     """
     message = Message.__new__(Message)
     message.update(data)
-    message._id = id
-    message._position = position
-    message._created_at = created_at
+    message._id = id  # noqa: SLF001 - this is its constructor
+    message._position = position  # noqa: SLF001 - this is its constructor
+    message._created_at = created_at  # noqa: SLF001 - this is its constructor
     return message
 
 

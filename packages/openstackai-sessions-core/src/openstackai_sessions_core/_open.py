@@ -49,14 +49,8 @@ def _opener(url: str, group: str, memory: Callable[[str], S]) -> Callable[[str],
         raise ValidationError(f"url must be a str, not {type(url).__name__}")
     scheme, colon, _ = url.partition(":")
     # The URL may hold a password, so that no error quotes more of it than a well-formed scheme.
-    if (
-        not colon
-        or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
-        or len(scheme) > 40
-    ):
-        raise ValidationError(
-            "url must begin with a scheme, such as sqlite:///sessions.db"
-        )
+    if not colon or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum() or len(scheme) > 40:
+        raise ValidationError("url must begin with a scheme, such as sqlite:///sessions.db")
     if scheme == "memory":
         return memory
     found = {entry.name: entry for entry in entry_points(group=group)}
@@ -70,17 +64,13 @@ def _opener(url: str, group: str, memory: Callable[[str], S]) -> Callable[[str],
             name=f"openstackai_sessions_{extra}",
         )
     known = ", ".join(sorted({"memory", *found}))
-    raise ValidationError(
-        f"no installed backend opens the scheme {scheme!r}; installed: {known}"
-    )
+    raise ValidationError(f"no installed backend opens the scheme {scheme!r}; installed: {known}")
 
 
 def _check_memory(url: str) -> None:
     parts = urlsplit(url)
     if parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValidationError(
-            "memory:// takes no host, path or query: each one opened is new and empty"
-        )
+        raise ValidationError("memory:// takes no host, path or query: each one opened is new and empty")
 
 
 def _open_memory(url: str) -> InMemoryStore:

@@ -28,11 +28,7 @@ class StoreOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
-            raise ValidationError(
-                f"limits must be a Limits, not {type(self.limits).__name__}"
-            )
+            raise ValidationError(f"limits must be a Limits, not {type(self.limits).__name__}")
         check_seconds("timeout", self.timeout, least=0.001)
         check_seconds("retry_timeout", self.retry_timeout)
-        check_seconds(
-            "op_id_ttl", self.op_id_ttl, least=max(MIN_OP_ID_TTL, self.retry_timeout)
-        )
+        check_seconds("op_id_ttl", self.op_id_ttl, least=max(MIN_OP_ID_TTL, self.retry_timeout))

@@ -54,7 +54,10 @@ def retry_read(timeout: float, attempt: Callable[[], T]) -> T:
 
 
 def retry_write(
-    timeout: float, op_id: str, attempt: Callable[[], T], on_unknown: Callable[[], None]
+    timeout: float,
+    op_id: str,
+    attempt: Callable[[], T],
+    on_unknown: Callable[[], None],
 ) -> T:
     """Run a write under its operation id, again while its outcome is unknown or the engine unavailable.
 
@@ -75,25 +78,19 @@ def retry_write(
             failure = error
         except (BackendError, SessionClosedError) as error:
             if unknown:
-                raise OutcomeUnknownError(
-                    _unknown_text(error, op_id), op_id=op_id
-                ) from error
+                raise OutcomeUnknownError(_unknown_text(error, op_id), op_id=op_id) from error
             raise
         backoff = backoff or Backoff(deadline)
         delay = backoff.next()
         if delay is None:
             if unknown:
-                cause = (
-                    failure.__cause__
-                    if isinstance(failure, OutcomeUnknownError)
-                    else failure
-                )
-                raise OutcomeUnknownError(
-                    _unknown_text(failure, op_id), op_id=op_id
-                ) from cause
+                cause = failure.__cause__ if isinstance(failure, OutcomeUnknownError) else failure
+                raise OutcomeUnknownError(_unknown_text(failure, op_id), op_id=op_id) from cause
             raise failure
         sleep(delay)
 
 
 def _unknown_text(failure: Exception, op_id: str) -> str:
-    return f"the write may or may not have been applied ({failure}); repeat the call with op_id={op_id!r} to land it once"
+    return (
+        f"the write may or may not have been applied ({failure}); repeat the call with op_id={op_id!r} to land it once"
+    )

@@ -37,7 +37,7 @@ def in_thread(function: Callable[..., T], *arguments: object) -> T:
     return function(*arguments)
 
 
-def settle(result: T, timeout: float) -> tuple[T, None]:
+def settle(result: T, timeout: float) -> tuple[T, None]:  # noqa: ARG001 - as its twin
     """A synchronous write has ended by the time there is a result."""
     return result, None
 
@@ -58,9 +58,7 @@ def call_handler(handler: Handler, arguments: tuple[object, ...]) -> None:
     result = handler(*arguments)
     if inspect.iscoroutine(result):
         result.close()
-        raise ValidationError(
-            "a handler on a sync session returned a coroutine, which nobody can await"
-        )
+        raise ValidationError("a handler on a sync session returned a coroutine, which nobody can await")
 
 
 _local = threading.local()

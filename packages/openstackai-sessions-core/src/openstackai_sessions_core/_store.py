@@ -19,7 +19,7 @@ from openstackai_sessions_core._records import (
     Snapshot,
 )
 
-__all__ = ["SessionStore", "Durability"]
+__all__ = ["Durability", "SessionStore"]
 
 Durability: TypeAlias = Literal["process", "server", "power", "unknown"]
 
@@ -93,9 +93,7 @@ class SessionStore(Protocol):
         """Set all values and remove the keys in one step. Over `limits.metadata_bytes`: `LimitExceededError`."""
 
     @abstractmethod
-    def replace(
-        self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None
-    ) -> Outcome:
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         """Put an imported document in the place of what the session holds (or after it), in one step.
 
         Positions go on. A replaced session takes the document's `created_at` where it has one. Appending treats every
@@ -107,15 +105,11 @@ class SessionStore(Protocol):
         """End this life of the session: messages, metadata, ttl and positions."""
 
     @abstractmethod
-    def read(
-        self, session_id: str, *, limit: int | None, before: int | None
-    ) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         """The newest `limit` messages (None: all) at positions below `before` (None: no bound), oldest first."""
 
     @abstractmethod
-    def scan(
-        self, session_id: str, life: int, *, after: int, until: int, limit: int
-    ) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         """The oldest `limit` messages at positions in (after, until], or none where that life has ended."""
 
     @abstractmethod
@@ -123,9 +117,7 @@ class SessionStore(Protocol):
         """The session's state, or None where it does not exist."""
 
     @abstractmethod
-    def read_metadata(
-        self, session_id: str, keys: Sequence[str] | None
-    ) -> Mapping[str, bytes]:
+    def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         """The values of those keys that exist (None: of all keys)."""
 
     @abstractmethod
@@ -133,9 +125,7 @@ class SessionStore(Protocol):
         """Everything the session holds at one instant, or None where it does not exist."""
 
     @abstractmethod
-    def list_page(
-        self, prefix: str, *, after: str | None, limit: int
-    ) -> Sequence[SessionInfo]:
+    def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         """The first `limit` sessions whose id starts with `prefix` and sorts after `after`, by UTF-8 bytes."""
 
     @abstractmethod
