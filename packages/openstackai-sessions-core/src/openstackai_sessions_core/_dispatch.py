@@ -39,8 +39,8 @@ def fire(firings: Iterable[Firing]) -> None:
                     continue
                 try:
                     call_handler(subscription.handler, firing.arguments)
-                except Exception:  # noqa: BLE001 - whatever a handler raises is logged
-                    log_failure(firing, subscription.handler)
+                except Exception as error:  # noqa: BLE001 - whatever a handler raises is logged
+                    log_failure(firing, subscription.handler, error)
                 except BaseException as error:  # noqa: BLE001 - raised below
                     struck = struck or error
     finally:

@@ -109,8 +109,8 @@ def is_async_handler(handler: Handler) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
-def log_failure(firing: Firing, handler: Handler) -> None:
+def log_failure(firing: Firing, handler: Handler, error: Exception) -> None:
     """Log that a handler raised. The traceback says where; the arguments, which are content, are left out."""
     name = getattr(handler, "__qualname__", type(handler).__name__)
     text = "handler %s of %s raised; the write and the other handlers go on"
-    logger.error(text, name, firing.event.name, exc_info=True)
+    logger.error(text, name, firing.event.name, exc_info=error)
