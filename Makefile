@@ -28,14 +28,33 @@ test: $(TOOLS)/ready  ## Run the tests on one interpreter
 test-all: $(TOOLS)/ready  ## Run the tests on every interpreter found among 3.10-3.14
 	@$(TOOLED) $(BIN)/python tools/test_all.py $(ARGS)
 
+test-lowest: $(TOOLS)/ready  ## Run the tests with the oldest versions that the packages allow
+	@$(HATCH) run lowest:run $(ARGS)
+
 integration: $(TOOLS)/ready  ## Run the tests that install wheels, start servers or break things
 	@$(HATCH) run integration:run $(ARGS)
 
+check: $(TOOLS)/ready  ## Check style, types, generated twins, typed usage and what the wheels hold
+	@$(HATCH) run check:all $(ARGS)
+
+fmt: $(TOOLS)/ready  ## Format the code and fix what can be fixed
+	@$(HATCH) run check:fmt
+
+bench: $(TOOLS)/ready  ## Run the benchmarks
+	@cd tests-integration && $(HATCH) run bench:python -m benchmarks $(ARGS)
+
+docs: $(TOOLS)/ready  ## Build the documentation into docs/_build/
+	@$(HATCH) run docs:build
+
 build: $(TOOLS)/ready  ## Build the wheel and the sdist of every package into dist/
 	@$(TOOLED) $(BIN)/python tools/build.py
+
+clean:  ## Remove what these targets made, the tools too
+	@rm -rf .tools dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find packages tests tests-integration tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(TOOLS)/ready: tools/bootstrap
 	@echo "Preparing the tools in .tools/ (once) ..."
 	@tools/bootstrap $(TOOLS)
 
-.PHONY: help demo test test-all
+.PHONY: help demo test test-all test-lowest integration check fmt bench docs build clean
