@@ -26,7 +26,7 @@ test: $(TOOLS)/ready  ## Run the tests on one interpreter
 	@$(HATCH) test -py $(PY) $(ARGS)
 
 test-all: $(TOOLS)/ready  ## Run the tests on every interpreter found among 3.10-3.14
-	@$(TOOLED) $(BIN)/python tools/test_all.py $(ARGS)
+	@$(TOOLED) $(BIN)/python tools/everywhere.py $(ARGS)
 
 test-lowest: $(TOOLS)/ready  ## Run the tests with the oldest versions that the packages allow
 	@$(HATCH) run lowest:run $(ARGS)
@@ -47,7 +47,7 @@ docs: $(TOOLS)/ready  ## Build the documentation into docs/_build/
 	@$(HATCH) run docs:build
 
 build: $(TOOLS)/ready  ## Build the wheel and the sdist of every package into dist/
-	@$(TOOLED) $(BIN)/python tools/build.py
+	@$(TOOLED) $(BIN)/python tools/build_all.py
 
 clean:  ## Remove what these targets made, the tools too
 	@rm -rf .tools dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

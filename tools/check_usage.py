@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build import ROOT, build
+from build_all import ROOT, build_all
 
 USAGE = ROOT / "typing-usage"
 VERSIONS = ("3.10", "3.14")
@@ -18,7 +18,7 @@ def main() -> int:
     """Build, install into an environment of its own, check, and run what can be run; 0 where all of it passes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        build(folder / "dist")
+        build_all(folder / "dist")
         subprocess.run(["uv", "venv", "-q", "--python", sys.executable, str(folder / "venv")], check=True)
         environment = os.environ | {"VIRTUAL_ENV": str(folder / "venv")}
         wheels = sorted(str(wheel) for wheel in (folder / "dist").glob("*.whl"))

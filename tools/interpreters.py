@@ -27,9 +27,9 @@ def candidates(version: str) -> Iterator[str]:
         (Path(os.environ.get("ASDF_DATA_DIR") or home / ".asdf") / "installs/python", f"{version}.*"),
         (Path(os.environ.get("MISE_DATA_DIR") or home / ".local/share/mise") / "installs/python", f"{version}.*"),
     ]
-    for folder, pattern in kept:
-        if folder.is_dir():
-            for found in sorted(folder.glob(pattern), reverse=True):
+    for place, pattern in kept:
+        if place.is_dir():
+            for found in sorted(place.glob(pattern), reverse=True):
                 yield str(found / "bin" / f"python{version}")
 
 

@@ -16,7 +16,7 @@ from wheels.venvs import ROOT, Venv
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the sdist of every package."""
     folder = tmp_path_factory.mktemp("wheelhouse") / "dist"
-    subprocess.run([sys.executable, str(ROOT / "tools" / "build.py"), str(folder)], check=True)
+    subprocess.run([sys.executable, str(ROOT / "tools" / "build_all.py"), str(folder)], check=True)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Build the wheel and the sdist of every package with Hatch: ``python tools/build.py [folder]``, or into ``dist``."""
+"""Build the wheel and the sdist of every package with Hatch: ``python tools/build_all.py [folder]``, else ``dist``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def build(folder: Path) -> None:
+def build_all(folder: Path) -> None:
     """Fill the folder, emptied first, with what would be published."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -23,4 +23,4 @@ def build(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
+    build_all(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
