@@ -19,8 +19,21 @@ def build_all(folder: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HATCH_ENV_ACTIVE")}
     environment.pop("HATCH_ENV", None)
     for package in sorted((ROOT / "packages").glob("*/pyproject.toml")):
-        subprocess.run(["hatch", "-q", "build", str(folder.resolve())], cwd=package.parent, env=environment, check=True)
+        command = ["hatch", "build", str(folder.resolve())]
+        done = subprocess.run(
+            command,
+            cwd=package.parent,
+            env=environment,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{done.stdout}{package.parent.name} was not built")
 
 
 if __name__ == "__main__":
-    build_all(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
+    into = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"
+    build_all(into)
+    print(*sorted(path.name for path in into.iterdir()), sep="\n")

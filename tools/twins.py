@@ -27,6 +27,10 @@ TWINS = {
     f"{CORE}/_async_base.py": f"{CORE}/_base.py",
     f"{CORE}/_async_retry.py": f"{CORE}/_retry.py",
     f"{CORE}/_async_dispatch.py": f"{CORE}/_dispatch.py",
+    **{
+        str(path.relative_to(ROOT)): str(path.relative_to(ROOT)).replace("async_", "")
+        for path in sorted((ROOT / "tests/behaviour").glob("test_async_*.py"))
+    },
 }
 
 WORDS = [
@@ -38,6 +42,7 @@ WORDS = [
     (r"\bAwaitable\[((?:[^\[\]]|\[[^\[\]]*\])*)\]", r"\1"),
     (r"\bAsync(?=[A-Z])", ""),
     (r"\b_async_", "_"),
+    (r"\bopen_async\b", "open"),
     (r"\basync_", ""),
     (r"\bthe caller's task\b", "the caller's thread"),
     (r"\bin the writer's thread or task\b", "in the writer's thread"),
