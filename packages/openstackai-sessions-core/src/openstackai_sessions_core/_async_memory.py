@@ -1,4 +1,8 @@
-"""The asynchronous face of sessions in memory. Nothing here waits: only big imports leave the event loop."""
+"""The asynchronous face of sessions in memory.
+
+Nothing here waits; only big imports leave the event loop. Reads let other tasks run once, or a task that reads in a
+loop would starve them (writes do so anyway: the handle settles them in a task of their own).
+"""
 
 from __future__ import annotations
 
@@ -81,21 +85,27 @@ class AsyncInMemoryStore(AsyncBaseStore):
         return self._store.delete(session_id, op)
 
     async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+        await asyncio.sleep(0)
         return self._store.read(session_id, limit=limit, before=before)
 
     async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+        await asyncio.sleep(0)
         return self._store.scan(session_id, life, after=after, until=until, limit=limit)
 
     async def head(self, session_id: str) -> Head | None:
+        await asyncio.sleep(0)
         return self._store.head(session_id)
 
     async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
+        await asyncio.sleep(0)
         return self._store.read_metadata(session_id, keys)
 
     async def load(self, session_id: str) -> Snapshot | None:
+        await asyncio.sleep(0)
         return self._store.load(session_id)
 
     async def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
+        await asyncio.sleep(0)
         return self._store.list_page(prefix, after=after, limit=limit)
 
     async def purge(self) -> int:

@@ -35,6 +35,7 @@ MAX_INT = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 # The compiled library takes integers up to 2**64 - 1; whatever may be beyond 2**63 - 1 has 19 digits or more.
+_surrogate_pair = re.compile("[\ud800-\udbff][\udc00-\udfff]").search
 _long_number = re.compile(rb"[0-9]{19}").search
 
 
@@ -66,8 +67,6 @@ def encode_value(value: object, path: str) -> tuple[bytes, JSONValue]:
         plain = _checked(value, path, 0)
         data = _dump(plain)
         copy = _decode_any(data)
-        if marshal.dumps(plain, 0) != marshal.dumps(copy, 0):
-            raise SerializationError(f"{path}: a surrogate pair kept as two characters cannot be told from one in JSON")
     return data, copy
 
 
@@ -82,7 +81,10 @@ def _dump(plain: JSONValue) -> bytes:
 def _checked(value: object, path: str, depth: int) -> JSONValue:
     """Copy a value whose every part is JSON by exact type (dict subclasses become dict), or say which part is not."""
     kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if kind is str:
+        assert isinstance(value, str)
+        return _checked_text(value, path)
+    if value is None or kind is bool:
         return value  # type: ignore[return-value]
     if kind is int:
         assert isinstance(value, int)
@@ -109,7 +111,13 @@ def _checked(value: object, path: str, depth: int) -> JSONValue:
 def _key(key: object, path: str) -> str:
     if type(key) is not str:
         raise SerializationError(f"{path}: the key {key!r} is a {type(key).__name__}; keys must be str")
-    return key
+    return _checked_text(key, path)
+
+
+def _checked_text(text: str, path: str) -> str:
+    if _surrogate_pair(text):
+        raise SerializationError(f"{path}: a surrogate pair kept as two characters cannot be told from one in JSON")
+    return text
 
 
 def _describe(kind: type) -> str:
