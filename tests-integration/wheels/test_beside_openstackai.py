@@ -44,7 +44,7 @@ with tempfile.TemporaryDirectory() as folder:
     session = SQLiteSession(folder + "/a.db", "user-123")
     session.add_message("user", "My name is Alice")
     agent = Agent(name="Assistant", session=session)
-    print(session.get_messages(), agent.session is session, Agent is openstackai_sessions_agents.Agent)
+    print(*map(dict, session.get_messages()), agent.session is session, Agent is openstackai_sessions_agents.Agent)
     session.close()
 """
 THEIRS_WIN = """
@@ -89,7 +89,7 @@ def test_both_stay_whole_in_either_order_and_after_either_is_removed(
     assert recorded_files(venv) == files
     assert venv.run(SURVEY) == survey
     assert venv.run(THEIRS_WIN) == "True openstackai.core.agent openstackai.runner.executor"
-    assert venv.run(OURS_WORK) == "[{'role': 'user', 'content': 'My name is Alice'}] True True"
+    assert venv.run(OURS_WORK) == "{'role': 'user', 'content': 'My name is Alice'} True True"
 
     venv.uninstall(*OUR_NAMES)
     assert recorded_files(venv) == files

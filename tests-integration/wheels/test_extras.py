@@ -43,7 +43,7 @@ from openstackai.sessions import InMemorySession
 session = InMemorySession()
 session.add_message("user", "Hello")
 session.set("user_name", "Alice")
-print(session.get_messages(), session.get("user_name"))
+print(*map(dict, session.get_messages()), session.get("user_name"))
 """
 SQLITE = """
 import tempfile
@@ -52,7 +52,7 @@ with tempfile.TemporaryDirectory() as folder:
     with SQLiteSession(folder + "/a.db", "user-123") as session:
         session.add_message("user", "My name is Alice")
     with open_store("sqlite:///" + folder + "/a.db") as store:
-        print(store.session("user-123").get_messages())
+        print(*map(dict, store.session("user-123").get_messages()))
 """
 AGENTS = """
 from openstackai import Agent, Runner
@@ -111,9 +111,9 @@ def test_all_lists_what_is_installed_and_a_star_import_gives_it(combination: tup
 
 def test_what_is_installed_works(combination: tuple[Venv, set[str]]) -> None:
     venv, extras = combination
-    assert venv.run(MEMORY) == "[{'role': 'user', 'content': 'Hello'}] Alice"
+    assert venv.run(MEMORY) == "{'role': 'user', 'content': 'Hello'} Alice"
     if "sqlite" in extras:
-        assert venv.run(SQLITE) == "[{'role': 'user', 'content': 'My name is Alice'}]"
+        assert venv.run(SQLITE) == "{'role': 'user', 'content': 'My name is Alice'}"
     if "agents" in extras:
         assert venv.run(AGENTS) == "Assistant True"
 
@@ -175,8 +175,8 @@ def test_editable_installs_work_through_every_import_path(make_venv: Callable[..
     venv = make_venv()
     folders = sorted(path.parent for path in (ROOT / "packages").glob("*/pyproject.toml"))
     venv.install_editable(*folders)
-    assert venv.run(MEMORY) == "[{'role': 'user', 'content': 'Hello'}] Alice"
-    assert venv.run(SQLITE) == "[{'role': 'user', 'content': 'My name is Alice'}]"
+    assert venv.run(MEMORY) == "{'role': 'user', 'content': 'Hello'} Alice"
+    assert venv.run(SQLITE) == "{'role': 'user', 'content': 'My name is Alice'}"
     assert venv.run(AGENTS) == "Assistant True"
     assert venv.run("import openstackai; print(openstackai.__file__)") == "None"
     venv.uninstall(*(folder.name for folder in folders))
