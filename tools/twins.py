@@ -29,7 +29,8 @@ TWINS = {
     f"{CORE}/_async_dispatch.py": f"{CORE}/_dispatch.py",
     **{
         str(path.relative_to(ROOT)): str(path.relative_to(ROOT)).replace("async_", "")
-        for path in sorted((ROOT / "tests/behaviour").glob("test_async_*.py"))
+        for path in sorted((ROOT / "tests").glob("*/*async_*.py"))
+        if path.name != "async_seam.py"
     },
 }
 

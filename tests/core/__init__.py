@@ -1,0 +1,1 @@
+"""Tests of what core does whatever the backend."""
