@@ -1,0 +1,213 @@
+"""Connections: what may be opened, how it is set up, and what to say where it cannot be."""
+
+# ruff: noqa: PTH - os functions cost a third of what Path costs
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+from openstackai_sessions_core import BackendError, ReadOnlyError, SessionError, ValidationError
+from openstackai_sessions_sqlite._errors import CANTOPEN, READONLY, code_of, is_busy, translate
+from openstackai_sessions_sqlite._migrations import migrate, needs_migration
+
+__all__ = ["MEMORY", "Channel", "Identity", "Synchronous", "explain", "identify", "patiently"]
+
+T = TypeVar("T")
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+
+MEMORY = ":memory:"
+JOURNAL_BYTES = 64 * 1024 * 1024
+CACHED_STATEMENTS = 256
+# In seconds. SQLite's own waiting lets one process starve the others; short waits of random length are fair.
+WAIT = (0.0001, 0.001)
+
+
+class Identity(NamedTuple):
+    """What tells one file from another, whatever their paths. `state` is 0 where SQLite watches for changes itself."""
+
+    device: int
+    inode: int
+    state: int = 0
+
+
+def identify(path: str, *, unwatched: bool = False) -> Identity | None:
+    """The identity of the file at a path, or None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not unwatched:
+        return Identity(found.st_dev, found.st_ino)
+    return Identity(found.st_dev, found.st_ino, -1 if os.path.exists(f"{path}-wal") else found.st_mtime_ns)
+
+
+def patiently(attempt: Callable[[], T], deadline: float) -> T:
+    """Try until no other connection is in the way, or the deadline (monotonic) has passed."""
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(random.uniform(*WAIT))
+
+
+def explain(error: sqlite3.Error, path: str, *, committing: bool = False) -> SessionError:
+    """The error of ours that says what was wrong; where SQLite cannot open a file, the file system says why."""
+    if code_of(error) != CANTOPEN or path == MEMORY:
+        return translate(error, path, committing=committing)
+    directory = os.path.dirname(path)
+    if os.path.isdir(path):
+        return ValidationError(f"db_path {path!r} is a directory; name a file in it")
+    if not os.path.isdir(directory):
+        return ValidationError(f"the directory {directory!r} of db_path does not exist; create it first")
+    if os.path.exists(path) and not os.access(path, os.R_OK):
+        return BackendError(f"{path!r} cannot be read: permission denied")
+    if not os.access(directory, os.W_OK):
+        return ReadOnlyError(f"{path!r} cannot be written to: its directory is read-only")
+    return translate(error, path, committing=committing)
+
+
+# Connections that a fork struck in the middle of their use: to close one in the child would harm the parent.
+_untouchable: list[sqlite3.Connection | None] = []
+
+
+class Channel:
+    """One connection, opened when it is first used, and the lock that its user holds."""
+
+    def __init__(self, path: str, synchronous: Synchronous) -> None:
+        self.path = path
+        self.lock = threading.Lock()
+        self._synchronous = synchronous
+        self._db: sqlite3.Connection | None = None
+        self._identity: Identity | None = None
+        self._unwatched = False
+        # The thread that used it last: the one that holds the lock, while the lock is held.
+        self._user = 0
+
+    @property
+    def identity(self) -> Identity | None:
+        """The file that the connection is on."""
+        return self._identity
+
+    def use(self, deadline: float) -> sqlite3.Connection:
+        """The connection to the file that lies at the path now, with no transaction under way."""
+        self._user = threading.get_ident()
+        db = self._db
+        if db is not None:
+            if self.path != MEMORY and identify(self.path, unwatched=self._unwatched) != self._identity:
+                self.close()
+            else:
+                if db.in_transaction:  # an interrupt struck while an earlier one was being dealt with
+                    db.execute("ROLLBACK")
+                return db
+        self._db = db = self._open(deadline)
+        if self.path != MEMORY:
+            self._identity = identify(self.path, unwatched=self._unwatched)
+        return db
+
+    def undo(self, error: BaseException) -> None:
+        """End the transaction that an error struck; drop a connection that cannot be trusted any more."""
+        db = self._db
+        try:
+            if db is not None and db.in_transaction:
+                db.execute("ROLLBACK")
+        except sqlite3.Error:
+            self.close()
+        else:
+            if isinstance(error, sqlite3.Error) and not is_busy(error):
+                self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another. What is in memory only stays as it is."""
+        db = self._db
+        if db is None or self.path == MEMORY:
+            return
+        self._db = self._identity = None
+        with suppress(sqlite3.Error):
+            db.close()
+
+    def destroy(self) -> None:
+        """Close the connection, also of what is in memory only."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    # -- Fork -------------------------------------------------------------------------------------------------------
+
+    def rest(self) -> bool:
+        """Take the lock for a fork; False where this very thread is using the connection (a signal handler forks)."""
+        while not self.lock.acquire(timeout=1.0):
+            if self._user == threading.get_ident():
+                return False
+        return True
+
+    def begin_in_child(self, *, rested: bool) -> None:
+        """Begin with a lock of the child's own; a connection that was in use at the fork stays untouched for ever."""
+        self.lock = threading.Lock()
+        if not rested:
+            _untouchable.append(self._db)
+            self._db = self._identity = None
+
+    # -- Opening ----------------------------------------------------------------------------------------------------
+
+    def _open(self, deadline: float) -> sqlite3.Connection:
+        self._unwatched = False
+        db = _connect(self.path)
+        try:
+            try:
+                due = patiently(lambda: needs_migration(db, self.path), deadline)
+            except sqlite3.OperationalError as error:
+                if code_of(error) != CANTOPEN or self.path == MEMORY:
+                    raise
+                # In a directory where nothing can be created, SQLite reads a WAL file only as one that never changes.
+                db.close()
+                return self._open_unchanging()
+            self._set_up(db, deadline)
+            if due:
+                patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
+                migrate(db, self.path)
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _set_up(self, db: sqlite3.Connection, deadline: float) -> None:
+        try:
+            patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall(), deadline)
+        except sqlite3.OperationalError as error:
+            if code_of(error) != READONLY:
+                raise
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        if self._synchronous == "full":
+            # macOS alone needs to be told that a sync should reach the disk itself.
+            db.execute("PRAGMA fullfsync = ON")
+        db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+
+    def _open_unchanging(self) -> sqlite3.Connection:
+        self._unwatched = True
+        db = _connect(f"{Path(self.path).as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            if needs_migration(db, self.path):
+                raise ReadOnlyError(
+                    f"{self.path!r} has an older layout, and cannot be written to for bringing it up to date"
+                )
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS, uri=uri
+    )

@@ -1,0 +1,385 @@
+"""The engine of one file in this process: one writer, three readers, and the order in which work reaches them.
+
+A caller who finds nobody at work runs its transaction itself, which costs a thread hop less than anything else.
+Where somebody is at work, jobs queue up, and one thread commits together what is waiting together: each job is
+acknowledged only after the commit that covers it. Asynchronous jobs always queue, reads and writes alike, since a
+hop is what they want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar, cast
+
+from openstackai_sessions_core import OutcomeUnknownError, SessionError
+from openstackai_sessions_sqlite._connection import MEMORY, Channel, Identity, Synchronous, explain, patiently
+
+__all__ = ["Engine", "Run"]
+
+T = TypeVar("T")
+Run = Callable[[sqlite3.Connection], T]
+
+READERS = 3
+# So many jobs share a commit at most: a hundred small writes cost little more than one.
+BATCH = 256
+# Seconds without work after which the thread ends.
+IDLE = 2.0
+
+
+class Job(Generic[T]):
+    """One piece of queued work and whoever waits for it: a thread at the gate, or a future of an event loop."""
+
+    __slots__ = ("deadline", "error", "future", "gate", "result", "run", "writes")
+
+    def __init__(self, run: Run[T], deadline: float, *, writes: bool, future: asyncio.Future[T] | None = None) -> None:
+        self.run = run
+        self.deadline = deadline
+        self.writes = writes
+        self.future = future
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        # A plain lock, taken now and released when the job is done: an interrupt cannot leave it half way.
+        self.gate: threading.Lock | None = None
+        if future is None:
+            self.gate = threading.Lock()
+            self.gate.acquire()
+
+
+class Engine:
+    """The connections to one file (or to one database in memory), shared by all its stores in this process.
+
+    `opened` is called, with no lock held, after the file has been opened.
+    """
+
+    def __init__(self, path: str, synchronous: Synchronous, opened: Callable[[Engine], None] | None = None) -> None:
+        self.path = path
+        self.synchronous = synchronous
+        # When it was last used, in a count that all engines share; which stores keep it open.
+        self.used = 0
+        self.owners: set[int] = set()
+        self._opened = opened
+        self._writer = Channel(path, synchronous)
+        self._readers = [] if path == MEMORY else [Channel(path, synchronous) for _ in range(READERS)]
+        self._news = False
+        self._resting: list[Channel] = []
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()
+        # The thread holds jobs that it has not begun: newcomers join the queue behind them.
+        self._thread_waits = False
+
+    def __repr__(self) -> str:
+        return f"<Engine of {self.path!r}>"
+
+    @property
+    def identity(self) -> Identity | None:
+        """The file that is open, if one is."""
+        return next((channel.identity for channel in (self._writer, *self._readers) if channel.identity), None)
+
+    # -- For threads ------------------------------------------------------------------------------------------------
+
+    def write(self, run: Run[T], timeout: float) -> T:
+        """Run a write in a transaction of its own or, where others are waiting too, in one with theirs."""
+        deadline = time.monotonic() + timeout
+        if self._is_idle():
+            # A plain `with`, which an interrupt cannot leave half way; it waits only if somebody came in between.
+            with self._writer.lock:
+                result = self._transact(run, deadline)
+            if self._news:
+                self._tell()
+            return result
+        job = Job(run, deadline, writes=True)
+        self._enqueue(job)
+        assert job.gate is not None
+        job.gate.acquire()
+        if job.error is not None:
+            raise job.error
+        return cast(T, job.result)
+
+    def read(self, run: Run[T], timeout: float) -> T:
+        """Run a read of one statement: on the writer's connection if it is free, else on a reader's."""
+        if self._is_idle():
+            with self._writer.lock:
+                result = self._read(self._writer, run, time.monotonic() + timeout)
+            if self._news:
+                self._tell()
+            return result
+        return self.read_aside(run, timeout)
+
+    def read_aside(self, run: Run[T], timeout: float) -> T:
+        """Run a read that may take long, or needs several statements to see one instant: on a reader's connection."""
+        deadline = time.monotonic() + timeout
+        channels = self._readers or [self._writer]
+        free = (channel for channel in channels if not channel.lock.locked())
+        channel = next(free, None) or random.choice(channels)
+        with channel.lock:
+            result = self._read(channel, run, deadline, whole=True)
+        if self._news:
+            self._tell()
+        return result
+
+    def _is_idle(self) -> bool:
+        return not self._writer.lock.locked() and not self._thread_waits and self._queue.empty()
+
+    # -- For tasks --------------------------------------------------------------------------------------------------
+
+    def submit(self, run: Run[T], timeout: float, *, writes: bool) -> asyncio.Future[T]:
+        """Queue a read or a write; the future belongs to the running event loop."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enqueue(Job(run, time.monotonic() + timeout, writes=writes, future=future))
+        return future
+
+    # -- The queue and its thread -----------------------------------------------------------------------------------
+
+    def _enqueue(self, job: Job[T]) -> None:
+        self._queue.put(job)  # type: ignore[arg-type]
+        if self._thread is None:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name="openstackai-sessions-sqlite", daemon=True)
+        if not self._take_place(thread):
+            return
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is shutting down, or the system gives no more threads: the caller does the work.
+            self._thread = None
+            self._drain()
+
+    def _drain(self) -> None:
+        while not self._queue.empty():
+            with self._writer.lock:
+                self._run_batch(self._take(None))
+
+    def _work(self) -> None:
+        me = threading.current_thread()
+        while True:
+            try:
+                job = self._queue.get(timeout=IDLE)
+            except Empty:
+                job = None
+            if job is None and self._queue.empty():
+                # First give up the place, then look again: whoever queued a job before that is seen here, whoever
+                # does so after it starts another thread.
+                self._thread = None
+                if self._queue.empty() or not self._take_place(me):
+                    return
+                continue
+            self._thread_waits = True
+            with self._writer.lock:
+                self._thread_waits = False
+                self._run_batch(self._take(job))
+            if self._news:
+                self._tell()
+            del job
+
+    def _take_place(self, thread: threading.Thread) -> bool:
+        """Let the thread be the one that serves the queue, unless there is one."""
+        with self._thread_lock:
+            if self._thread is None:
+                self._thread = thread
+            return self._thread is thread
+
+    def _take(self, first: Job[object] | None) -> list[Job[object]]:
+        batch = [] if first is None else [first]
+        while len(batch) < BATCH:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is not None:
+                batch.append(job)
+        return batch
+
+    def _run_batch(self, batch: list[Job[object]]) -> None:
+        """Run the reads, which see what is committed, then the writes; tell each caller as soon as that is true."""
+        batch = [job for job in batch if job.future is None or not job.future.cancelled()]
+        reads = [job for job in batch if not job.writes]
+        writes = [job for job in batch if job.writes]
+        for job in reads:
+            try:
+                job.result = self._read(self._writer, job.run, job.deadline)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                job.error = error
+        _deliver(reads)
+        if len(writes) > 1:
+            writes = self._transact_together(writes)
+        for job in writes:
+            try:
+                job.result = self._transact(job.run, job.deadline)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                job.error = error
+            _deliver([job])
+
+    # -- Holding the lock -------------------------------------------------------------------------------------------
+
+    def _transact(self, run: Run[T], deadline: float) -> T:
+        writer = self._writer
+        committing = False
+        try:
+            db = self._use(self._writer, deadline)
+            patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
+            result = run(db)
+            committing = True
+            db.execute("COMMIT")
+        except BaseException as error:
+            writer.undo(error)
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self.path, committing=committing) from error
+            raise
+        return result
+
+    def _transact_together(self, jobs: list[Job[object]]) -> list[Job[object]]:
+        """Commit several writes at once; return those that are to be run again, each alone."""
+        committing = False
+        try:
+            deadline = min(job.deadline for job in jobs)
+            db = self._use(self._writer, deadline)
+            patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
+            for job in jobs:
+                try:
+                    job.result = job.run(db)
+                except SessionError as error:  # refused before it wrote anything
+                    job.error = error
+            committing = True
+            db.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 - whose it is, running alone will show
+            self._writer.undo(error)
+            for job in jobs:
+                job.error = job.result = None
+                if committing and isinstance(error, sqlite3.Error):
+                    job.error = explain(error, self.path, committing=True)
+                    job.error.__cause__ = error
+            again = [job for job in jobs if not isinstance(job.error, OutcomeUnknownError)]
+            _deliver([job for job in jobs if job not in again])
+            for job in again:
+                job.error = None
+            return again
+        _deliver(jobs)
+        return []
+
+    def _read(self, channel: Channel, run: Run[T], deadline: float, *, whole: bool = False) -> T:
+        """Run a read; `whole`: in a transaction, so that all its statements see one instant."""
+        try:
+            return patiently(lambda: self._read_once(channel, run, deadline, whole=whole), deadline)
+        except BaseException as error:
+            channel.undo(error)
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self.path) from error
+            raise
+
+    def _read_once(self, channel: Channel, run: Run[T], deadline: float, *, whole: bool) -> T:
+        db = self._use(channel, deadline)
+        if not whole:
+            return run(db)
+        db.execute("BEGIN")
+        result = run(db)
+        db.execute("COMMIT")
+        return result
+
+    def _use(self, channel: Channel, deadline: float) -> sqlite3.Connection:
+        before = channel.identity
+        db = channel.use(deadline)
+        if channel.identity != before:
+            self._news = True
+        return db
+
+    def _tell(self) -> None:
+        self._news = False
+        if self._opened is not None:
+            self._opened(self)
+
+    # -- Closing ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Finish what is queued and close the connections; the next use opens others."""
+        with self._writer.lock:
+            while not self._queue.empty():
+                self._run_batch(self._take(None))
+            self._writer.close()
+        for reader in self._readers:
+            with reader.lock:
+                reader.close()
+        self._stop_thread()
+
+    def destroy(self) -> None:
+        """Close for good, also what is in memory only."""
+        self.close()
+        with self._writer.lock:
+            self._writer.destroy()
+
+    def abandon(self, _: object = None) -> None:
+        """Close for good if nobody is at work, without waiting."""
+        if self._writer.lock.acquire(blocking=False):
+            try:
+                self._writer.destroy()
+            finally:
+                self._writer.lock.release()
+
+    def close_if_idle(self) -> bool:
+        """Close unless it is at work; return whether it is closed."""
+        if not self._is_idle() or any(reader.lock.locked() for reader in self._readers):
+            return False
+        self.close()
+        return True
+
+    def _stop_thread(self) -> None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._queue.put(None)
+            thread.join(IDLE)
+
+    # -- Fork: no connection may be open when it happens --------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Wait for what is under way, keep all else from beginning, and close the connections."""
+        self._resting = [channel for channel in (self._writer, *self._readers) if channel.rest()]
+        for channel in self._resting:
+            channel.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; connections are opened when they are needed."""
+        for channel in self._resting:
+            channel.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on with locks, a queue and a thread of the child's own."""
+        for channel in (self._writer, *self._readers):
+            channel.begin_in_child(rested=channel in self._resting)
+        self._start_afresh()
+
+
+def _deliver(jobs: list[Job[object]]) -> None:
+    """Tell those who wait: threads at once, tasks with one call for each of their event loops."""
+    loops: dict[asyncio.AbstractEventLoop, list[Job[object]]] = {}
+    for job in jobs:
+        if job.gate is not None:
+            job.gate.release()
+        elif job.future is not None:
+            loops.setdefault(job.future.get_loop(), []).append(job)
+    for loop, done in loops.items():
+        try:
+            loop.call_soon_threadsafe(_settle, done)
+        except RuntimeError:  # the loop was closed, and nobody waits any more
+            continue
+
+
+def _settle(jobs: list[Job[object]]) -> None:
+    for job in jobs:
+        future = job.future
+        if future is None or future.done():
+            continue
+        if job.error is not None:
+            future.set_exception(job.error)
+        else:
+            future.set_result(job.result)
