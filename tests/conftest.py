@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
 from places import PLACES, Place
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-
-from openstackai_sessions_core import AsyncSession
-from openstackai_sessions_core.backend import AsyncBaseStore
+from typing import Any
 
 from behaviour.async_seam import together
+from openstackai_sessions_core import AsyncSession
+from openstackai_sessions_core.backend import AsyncBaseStore
 
 WORKERS = 8
 EACH = 25
@@ -21,10 +21,11 @@ async def test_concurrent_appends_each_land_once_in_one_order(async_store: Async
 
     await together([partial(work, worker) for worker in range(WORKERS)])
     messages = await async_store.session("s").get_messages()
+    contents: list[Any] = [message.content for message in messages]
     positions = [message.position for message in messages]
     assert positions == sorted(set(positions))
     for worker in range(WORKERS):
-        own = [message.content for message in messages if message.content[0] == worker]  # type: ignore[index]
+        own = [content for content in contents if content[0] == worker]
         assert own == [[worker, number] for number in range(EACH)]
     assert len(messages) == WORKERS * EACH
 
@@ -68,13 +69,13 @@ async def test_concurrent_pops_return_different_messages(async_store: AsyncBaseS
     session = async_store.session("s")
     await session.add_messages([{"n": index} for index in range(WORKERS * EACH)])
 
-    async def work() -> list[object]:
+    async def work() -> list[Any]:
         handle = async_store.session("s")
         popped = [await handle.pop_message() for _ in range(EACH)]
         return [message["n"] for message in popped if message is not None]
 
     taken = [number for numbers in await together([work] * WORKERS) for number in numbers]
-    assert sorted(taken) == list(range(WORKERS * EACH))  # type: ignore[type-var]
+    assert sorted(taken) == list(range(WORKERS * EACH))
     assert await session.count() == 0
 
 
@@ -87,11 +88,11 @@ async def test_readers_see_a_growing_prefix(async_store: AsyncBaseStore) -> None
             await async_store.session("s").add_message("user", [worker, number])
         done.append(worker)
 
-    async def read() -> None:
+    async def read(_: int) -> None:
         while len(done) < 4:
             reads.append([message.position for message in await async_store.session("s").get_messages()])
 
-    await together([*(partial(write, worker) for worker in range(4)), read])
+    await together([*(partial(write, worker) for worker in range(4)), partial(read, 0)])
     final = [message.position for message in await async_store.session("s").get_messages()]
     for positions in reads:
         assert positions == final[: len(positions)]
@@ -104,7 +105,7 @@ async def test_clear_and_append_never_bring_back_or_lose(async_store: AsyncBaseS
         session = async_store.session("s")
         return [(await session.add_message("user", [worker, number])).position for number in range(EACH)]
 
-    async def clear() -> list[int]:
+    async def clear(_: int) -> list[int]:
         session: AsyncSession = async_store.session("s")
         for _ in range(EACH):
             newest = await session.get_messages(1)
@@ -113,7 +114,7 @@ async def test_clear_and_append_never_bring_back_or_lose(async_store: AsyncBaseS
                 cleared_after.append(newest[0].position)
         return []
 
-    written = await together([*(partial(write, worker) for worker in range(4)), clear])
+    written = await together([*(partial(write, worker) for worker in range(4)), partial(clear, 0)])
     left = [message.position for message in await async_store.session("s").get_messages()]
     everything = {position for positions in written for position in positions}
     assert len(everything) == 4 * EACH
@@ -132,18 +133,18 @@ async def test_exports_are_snapshots(async_store: AsyncBaseStore) -> None:
 
     async def write() -> None:
         writer = async_store.session("s")
-        document = await writer.export()
+        document: Any = await writer.export()
         for number in range(1, 15):
-            for entry in document["messages"]:  # type: ignore[union-attr]
-                entry["data"] = {"n": number}  # type: ignore[index,call-overload]
+            for entry in document["messages"]:
+                entry["data"] = {"n": number}
             document["metadata"] = {"n": number}
             await writer.import_data(document)
         done.append(True)
 
     async def read() -> None:
         while not done:
-            document = await async_store.session("s").export()
-            numbers = {entry["data"]["n"] for entry in document["messages"]}  # type: ignore[union-attr,index,call-overload]
-            assert numbers == {document["metadata"]["n"]}  # type: ignore[index,call-overload]
+            document: Any = await async_store.session("s").export()
+            numbers = {entry["data"]["n"] for entry in document["messages"]}
+            assert numbers == {document["metadata"]["n"]}
 
     await together([write, read, read])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from openstackai_sessions_core import SessionEvent, ValidationError
+
+from openstackai_sessions_core import AsyncSession, Message, SessionEvent, ValidationError
 from openstackai_sessions_core.backend import AsyncBaseStore
 
 
-def record_all(session: object) -> list[tuple[object, ...]]:
-    seen: list[tuple[object, ...]] = []
+def record_all(session: AsyncSession) -> list[tuple[Any, ...]]:
+    seen: list[tuple[Any, ...]] = []
     for event in SessionEvent:
-        session.on(event, lambda *arguments, event=event: seen.append((event, *arguments)))  # type: ignore[attr-defined]
+        session.on(event, lambda *arguments, event=event: seen.append((event, *arguments)))
     return seen
 
 
@@ -42,7 +45,7 @@ async def test_every_write_fires_its_event_once(async_store: AsyncBaseStore) -> 
         (SessionEvent.SESSION_IMPORTED,),
         (SessionEvent.SESSION_DELETED,),
     ]
-    assert [(m.id, m.position) for _, m in seen[:3]] == [(m.id, m.position) for m in (a, b, c)]  # type: ignore[attr-defined]
+    assert [(m.id, m.position) for _, m in seen[:3]] == [(m.id, m.position) for m in (a, b, c)]
 
 
 async def test_no_event_for_what_did_nothing(async_store: AsyncBaseStore) -> None:
@@ -63,7 +66,7 @@ async def test_no_event_for_what_failed(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     seen = record_all(session)
     with pytest.raises(ValidationError):
-        await session.add_message("user", (1, 2))  # type: ignore[arg-type]
+        await session.add_message("user", (1, 2))
     with pytest.raises(ValidationError):
         await session.import_data("{}")
     assert seen == []
@@ -127,9 +130,9 @@ async def test_writes_inside_a_handler_queue_their_events(async_store: AsyncBase
     session, other = async_store.session("s"), async_store.session("t")
     order: list[object] = []
 
-    async def reply(message: object) -> None:
-        order.append(("first", message.content))  # type: ignore[attr-defined]
-        if message.content == "a":  # type: ignore[attr-defined]
+    async def reply(message: Message) -> None:
+        order.append(("first", message.content))
+        if message.content == "a":
             await session.add_message("assistant", "b")
             await other.set("key", 1)
             order.append("written")
@@ -144,21 +147,20 @@ async def test_writes_inside_a_handler_queue_their_events(async_store: AsyncBase
 async def test_unsubscribing_works_also_during_dispatch(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     seen: list[str] = []
-    stop_second = None
+    stop: list[Callable[[], None]] = []
 
     def first(_: object) -> None:
         seen.append("first")
-        assert stop_second is not None
-        stop_second()
+        stop[0]()
 
     def second(_: object) -> None:
         seen.append("second")
 
     session.on(SessionEvent.MESSAGE_ADDED, first)
-    stop_second = session.on(SessionEvent.MESSAGE_ADDED, second)
+    stop.append(session.on(SessionEvent.MESSAGE_ADDED, second))
     await session.add_message("user", "a")
     assert seen == ["first"]
-    stop_second()
+    stop[0]()
     session.off(SessionEvent.MESSAGE_ADDED, first)
     session.off(SessionEvent.MESSAGE_ADDED, first)
     await session.add_message("user", "b")
@@ -183,12 +185,15 @@ async def test_on_is_a_decorator_too(async_store: AsyncBaseStore) -> None:
 
 async def test_bad_subscriptions_are_refused(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
-    with pytest.raises(ValidationError, match="SessionEvent"):
-        session.on("message_added", print)  # type: ignore[call-overload]
-    with pytest.raises(ValidationError, match="SessionEvent"):
-        session.off(None, print)  # type: ignore[arg-type]
+    wrong: Any
+    for wrong in ("message_added", None):
+        with pytest.raises(ValidationError, match="SessionEvent"):
+            session.on(wrong, print)
+        with pytest.raises(ValidationError, match="SessionEvent"):
+            session.off(wrong, print)
+    wrong = 5
     with pytest.raises(ValidationError, match="callable"):
-        session.on(SessionEvent.MESSAGE_ADDED, 5)  # type: ignore[call-overload]
+        session.on(SessionEvent.MESSAGE_ADDED, wrong)
 
 
 async def test_handlers_get_their_own_copy(async_store: AsyncBaseStore) -> None:

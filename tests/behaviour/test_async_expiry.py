@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+
 from openstackai_sessions_core import SessionEvent, ValidationError
 from openstackai_sessions_core.backend import AsyncBaseStore
 from places import Place
@@ -31,7 +34,7 @@ async def test_every_write_refreshes_and_reads_do_not(async_store: AsyncBaseStor
     session = async_store.session("s", ttl=2)
     await session.add_messages([{"n": index} for index in range(3)])
     document = await session.export()
-    writes = [
+    writes: list[Callable[[], Awaitable[object]]] = [
         lambda: session.add_message("user", "x"),
         lambda: session.set("k", 1),
         lambda: session.update({"k": 2}),
@@ -42,7 +45,7 @@ async def test_every_write_refreshes_and_reads_do_not(async_store: AsyncBaseStor
     ]
     for write in writes:
         place.elapse(1.2)
-        await write()  # type: ignore[operator]
+        await write()
         place.elapse(1.2)
         assert [info.id for info in await async_store.list_sessions()] == ["s"]
         await session.set("again", 1)
@@ -110,9 +113,9 @@ async def test_expired_sessions_are_purged(async_store: AsyncBaseStore, place: P
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 0.0005, math.nan, math.inf, True, "60", 4e9, b"1"])
-async def test_bad_ttls_are_refused(async_store: AsyncBaseStore, ttl: object) -> None:
+async def test_bad_ttls_are_refused(async_store: AsyncBaseStore, ttl: Any) -> None:
     with pytest.raises(ValidationError, match="ttl"):
-        async_store.session("s", ttl=ttl)  # type: ignore[arg-type]
+        async_store.session("s", ttl=ttl)
 
 
 @pytest.mark.parametrize("ttl", [0.001, 1, 86400, 0.5, 3155760000])

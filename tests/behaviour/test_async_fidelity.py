@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from openstackai_sessions_core import SerializationError
-from openstackai_sessions_core.backend import AsyncBaseStore
 
 from behaviour.values import EXACT, NOT_JSON, exact, nested
+from openstackai_sessions_core import SerializationError
+from openstackai_sessions_core.backend import AsyncBaseStore
 
 
 async def test_values_come_back_type_exact(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     for value in EXACT:
         sent = {"role": "user", "content": value, "field": value, "list": [value], "dict": {"key": value}}
-        (returned,) = await session.add_messages([sent])  # type: ignore[list-item]
+        (returned,) = await session.add_messages([sent])
         (read,) = await session.get_messages(1)
         assert exact(dict(returned)) == exact(sent)
         assert exact(dict(read)) == exact(sent)
@@ -28,7 +29,7 @@ async def test_values_come_back_type_exact(async_store: AsyncBaseStore) -> None:
 async def test_metadata_comes_back_type_exact(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     for value in EXACT:
-        await session.set("key", value)  # type: ignore[arg-type]
+        await session.set("key", value)
         assert exact(await session.get("key")) == exact(value)
         assert exact(await session.metadata()) == exact({"key": value})
 
@@ -37,8 +38,8 @@ async def test_values_survive_export_and_import(async_store: AsyncBaseStore) -> 
     import json
 
     session, other = async_store.session("s"), async_store.session("t")
-    await session.add_messages([{"content": value} for value in EXACT])  # type: ignore[misc]
-    await session.update({f"key {index}": value for index, value in enumerate(EXACT)})  # type: ignore[misc]
+    await session.add_messages([{"content": value} for value in EXACT])
+    await session.update({f"key {index}": value for index, value in enumerate(EXACT)})
     document = await session.export()
     for form in (document, json.dumps(document), json.dumps(document).encode()):
         await other.import_data(form)
@@ -51,37 +52,43 @@ async def test_what_is_not_json_is_refused(async_store: AsyncBaseStore) -> None:
     for value in NOT_JSON:
         for sent in ({"content": value}, {"content": [value]}, {"content": {"key": value}}):
             with pytest.raises(SerializationError, match=r"messages\[0\].content"):
-                await session.add_messages([sent])  # type: ignore[list-item]
+                await session.add_messages([sent])
         with pytest.raises(SerializationError):
-            await session.add_message("user", "x", field=value)  # type: ignore[arg-type]
+            await session.add_message("user", "x", field=value)
         with pytest.raises(SerializationError):
-            await session.set("key", value)  # type: ignore[arg-type]
+            await session.set("key", value)
         with pytest.raises(SerializationError):
-            await session.update({"fine": 1, "key": value})  # type: ignore[dict-item]
+            await session.update({"fine": 1, "key": value})
     assert await session.count() == 0
     assert await session.metadata() == {}
     assert await async_store.list_sessions() == []
 
 
 async def test_keys_must_be_text(async_store: AsyncBaseStore) -> None:
+    wrong: Any = {1: "a"}
     with pytest.raises(SerializationError, match="keys must be str"):
-        await async_store.session("s").add_messages([{1: "a"}])  # type: ignore[dict-item]
+        await async_store.session("s").add_messages([wrong])
 
 
 async def test_subclasses_of_dict_are_stored_as_dict(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     inner: defaultdict[str, int] = defaultdict(int, a=1)
-    (message,) = await session.add_messages([OrderedDict(b=1, a=inner)])  # type: ignore[list-item]
+    (message,) = await session.add_messages([OrderedDict(b=1, a=inner)])
     assert exact(dict(message)) == exact({"b": 1, "a": {"a": 1}})
 
 
 async def test_nesting_to_sixty_four_is_kept(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
-    await session.add_messages([{"content": nested(63)}])  # type: ignore[dict-item]
+    await session.add_messages([{"content": nested(63)}])
     (message,) = await session.get_messages()
     assert message.content == nested(63)
     with pytest.raises(SerializationError, match="deep"):
-        await session.add_messages([{"content": nested(64)}])  # type: ignore[dict-item]
+        await session.add_messages([{"content": nested(64)}])
+
+
+def _no_pairs(text: str) -> bool:
+    """Two characters that make a surrogate pair would come back as one, and are refused."""
+    return text == text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 JSON = st.recursive(
@@ -101,6 +108,6 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
 async def test_any_object_comes_back_exactly(async_store: AsyncBaseStore, sent: dict[str, object]) -> None:
     session = async_store.session("s")
-    (returned,) = await session.add_messages([sent])  # type: ignore[list-item]
+    (returned,) = await session.add_messages([sent])
     (read,) = await session.get_messages(1)
     assert exact(dict(returned)) == exact(dict(read)) == exact(sent)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import timezone
+from typing import Any
 
 import pytest
+
 from openstackai_sessions_core import (
     ConflictError,
     LimitExceededError,
     Limits,
+    Message,
     SerializationError,
     SessionClosedError,
     SessionError,
@@ -19,8 +22,8 @@ from openstackai_sessions_core.backend import AsyncBaseStore
 from places import Place
 
 
-def texts(messages: list[object]) -> list[object]:
-    return [message.content for message in messages]  # type: ignore[attr-defined]
+def texts(messages: list[Message]) -> list[object]:
+    return [message.content for message in messages]
 
 
 async def test_a_fresh_session_is_empty(async_store: AsyncBaseStore) -> None:
@@ -66,7 +69,7 @@ async def test_a_bad_element_stores_nothing(async_store: AsyncBaseStore, place_o
     batch: list[dict[str, object]] = [{"content": index} for index in range(5)]
     batch[place_of_bad] = {"content": (1, 2)}
     with pytest.raises(SerializationError, match=rf"messages\[{place_of_bad}\].content"):
-        await session.add_messages(batch)  # type: ignore[arg-type]
+        await session.add_messages(batch)
     assert await session.count() == 0
     await session.add_message("user", "still usable")
     assert await session.count() == 1
@@ -78,21 +81,22 @@ async def test_an_empty_batch_does_nothing(async_store: AsyncBaseStore) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"role": "user"}, "text", b"bytes", 5, None])
-async def test_a_batch_must_be_a_list(async_store: AsyncBaseStore, wrong: object) -> None:
+async def test_a_batch_must_be_a_list(async_store: AsyncBaseStore, wrong: Any) -> None:
     with pytest.raises(ValidationError, match="messages"):
-        await async_store.session("s").add_messages(wrong)  # type: ignore[arg-type]
+        await async_store.session("s").add_messages(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["text", 5, None, [], ("role", "user")])
-async def test_a_message_must_be_an_object(async_store: AsyncBaseStore, wrong: object) -> None:
+async def test_a_message_must_be_an_object(async_store: AsyncBaseStore, wrong: Any) -> None:
     with pytest.raises(SerializationError, match=r"messages\[1\]"):
-        await async_store.session("s").add_messages([{}, wrong])  # type: ignore[list-item]
+        await async_store.session("s").add_messages([{}, wrong])
     assert await async_store.session("s").count() == 0
 
 
 async def test_a_role_must_be_text(async_store: AsyncBaseStore) -> None:
+    role: Any = None
     with pytest.raises(ValidationError, match="role"):
-        await async_store.session("s").add_message(None, "x")  # type: ignore[arg-type]
+        await async_store.session("s").add_message(role, "x")
 
 
 async def test_limit_gives_the_newest_oldest_first(async_store: AsyncBaseStore) -> None:
@@ -113,21 +117,21 @@ async def test_before_pages_backwards(async_store: AsyncBaseStore) -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, True, 1.0, "5", 2.5])
-async def test_bad_limits_are_refused(async_store: AsyncBaseStore, limit: object) -> None:
+async def test_bad_limits_are_refused(async_store: AsyncBaseStore, limit: Any) -> None:
     with pytest.raises(ValidationError, match="limit"):
-        await async_store.session("s").get_messages(limit)  # type: ignore[arg-type]
+        await async_store.session("s").get_messages(limit)
 
 
 @pytest.mark.parametrize("before", [0, -1, True, 1.0, "5"])
-async def test_bad_positions_are_refused(async_store: AsyncBaseStore, before: object) -> None:
+async def test_bad_positions_are_refused(async_store: AsyncBaseStore, before: Any) -> None:
     with pytest.raises(ValidationError, match="before"):
-        await async_store.session("s").get_messages(before=before)  # type: ignore[arg-type]
+        await async_store.session("s").get_messages(before=before)
 
 
 @pytest.mark.parametrize("page_size", [0, -1, True, 2.0])
-async def test_bad_page_sizes_are_refused(async_store: AsyncBaseStore, page_size: object) -> None:
+async def test_bad_page_sizes_are_refused(async_store: AsyncBaseStore, page_size: Any) -> None:
     with pytest.raises(ValidationError, match="page_size"):
-        async_store.session("s").iter_messages(page_size=page_size)  # type: ignore[arg-type]
+        async_store.session("s").iter_messages(page_size=page_size)
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 10, 500])
@@ -209,12 +213,13 @@ async def test_positions_increase_and_are_never_reused(async_store: AsyncBaseSto
 
 async def test_returned_and_given_objects_are_copies(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
-    given = {"role": "user", "content": ["a"]}
+    given: dict[str, Any] = {"role": "user", "content": ["a"]}
     (returned,) = await session.add_messages([given])
-    given["content"].append("changed")  # type: ignore[attr-defined]
+    given["content"].append("changed")
     returned["content"] = "changed"
     (first,) = await session.get_messages()
-    first["content"].append("changed")  # type: ignore[union-attr]
+    content: Any = first["content"]
+    content.append("changed")
     assert await session.get_messages() == [{"role": "user", "content": ["a"]}]
 
 
@@ -275,9 +280,10 @@ async def test_an_id_is_free_again_once_its_message_is_gone(async_store: AsyncBa
 
 async def test_bad_message_ids_are_refused(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
+    bad: Any
     for bad in ("", 5, "a\nb", "\ud800"):
         with pytest.raises(ValidationError):
-            await session.add_message("user", "x", id=bad)  # type: ignore[arg-type]
+            await session.add_message("user", "x", id=bad)
     with pytest.raises(LimitExceededError):
         await session.add_message("user", "x", id="é" * 101)
     with pytest.raises(ValidationError, match="twice"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
+
+from behaviour.async_seam import together
 from openstackai_sessions_core import LimitExceededError, Limits, ValidationError
 from openstackai_sessions_core.backend import AsyncBaseStore
 from places import Place
-
-from behaviour.async_seam import together
 
 KEYS = ["a.b", "$set", "it's", '"', "a:b", "x[0]", "é", "e\u0301", "A", "a", "%", "*", "{x}", " ", "日本", "key" * 100]
 
@@ -48,13 +49,13 @@ async def test_keys_are_literal(async_store: AsyncBaseStore) -> None:
 
 
 @pytest.mark.parametrize("key", ["", 5, None, "a\x00b", "a\nb", "\x9f", "\ud800", "é" * 257, b"key"])
-async def test_bad_keys_are_refused(async_store: AsyncBaseStore, key: object) -> None:
+async def test_bad_keys_are_refused(async_store: AsyncBaseStore, key: Any) -> None:
     session = async_store.session("s")
     for call in (
-        partial(session.set, key, 1),  # type: ignore[arg-type]
-        partial(session.get, key),  # type: ignore[arg-type]
-        partial(session.remove, key),  # type: ignore[arg-type]
-        partial(session.update, {"fine": 1, key: 2}),  # type: ignore[dict-item]
+        partial(session.set, key, 1),
+        partial(session.get, key),
+        partial(session.remove, key),
+        partial(session.update, {"fine": 1, key: 2}),
     ):
         with pytest.raises(ValidationError, match="key"):
             await call()
@@ -70,9 +71,9 @@ async def test_update_is_one_step_and_removes_nothing(async_store: AsyncBaseStor
 
 
 @pytest.mark.parametrize("mapping", [None, 5, "ab", [("a", 1)]])
-async def test_update_takes_a_mapping(async_store: AsyncBaseStore, mapping: object) -> None:
+async def test_update_takes_a_mapping(async_store: AsyncBaseStore, mapping: Any) -> None:
     with pytest.raises(ValidationError):
-        await async_store.session("s").update(mapping)  # type: ignore[arg-type]
+        await async_store.session("s").update(mapping)
 
 
 async def test_distinct_keys_set_at_once_all_survive(async_store: AsyncBaseStore) -> None:

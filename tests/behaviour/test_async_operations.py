@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from openstackai_sessions_core import AsyncSession, ConflictError, LimitExceededError, SessionEvent, ValidationError
+
+from openstackai_sessions_core import (
+    AsyncSession,
+    ConflictError,
+    LimitExceededError,
+    Message,
+    SessionEvent,
+    ValidationError,
+)
 from openstackai_sessions_core.backend import AsyncBaseStore
 from places import Place
 
@@ -27,8 +35,8 @@ WRITES: dict[str, Callable[[AsyncSession, str], Awaitable[Any]]] = {
     "set": lambda session, op: session.set("k", 1, op_id=op),
     "update": lambda session, op: session.update({"k": 1, "l": 2}, op_id=op),
     "remove": lambda session, op: session.remove("k", op_id=op),
-    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),  # type: ignore[arg-type]
-    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),  # type: ignore[arg-type]
+    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),
+    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),
     "delete": lambda session, op: session.delete(op_id=op),
 }
 
@@ -62,7 +70,7 @@ async def test_a_repeat_returns_the_first_result_and_writes_nothing(
 
 
 def _envelopes(result: object) -> list[object]:
-    messages = result if isinstance(result, list) else [result] if result is not None else []
+    messages = result if isinstance(result, list) else [result] if isinstance(result, Message) else []
     return [(message.id, message.position, message.created_at) for message in messages]
 
 
@@ -131,9 +139,10 @@ async def test_operations_are_forgotten_in_time(place: Place) -> None:
 async def test_bad_op_ids_are_refused(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     for write in WRITES.values():
+        bad: Any
         for bad in ("", 5, b"x", "a\x00", "\ud800"):
             with pytest.raises(ValidationError, match="op_id"):
-                await write(session, bad)  # type: ignore[arg-type]
+                await write(session, bad)
         with pytest.raises(LimitExceededError, match="op_id"):
             await write(session, "x" * 201)
     assert await async_store.list_sessions() == []

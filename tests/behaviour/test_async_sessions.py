@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 import pytest
+
 from openstackai_sessions_core import ValidationError
 from openstackai_sessions_core.backend import AsyncBaseStore
 
 HOSTILE = sorted({
-    "x", "X", "x ", " x", "x:messages", "x:metadata", "{x}", "{x}:y", "x*", "x?", "[x]", "x%", "x_", "%", "_", "*", "?", "{}", "{", "}",
-    ":", "::", "/", "//", "..", "../x", ".", "\\", "'", '"', "`", "--", ";", "' OR 1=1 --", "x'; DROP TABLE sessions; --", "$x", "$1",
-    "0", "00", "1", "1.0", "True", "None", "null", "NULL", "default", "a", "A", "á", "a\u0301", "ß", "ss", "ſ", "ı", "i", "İ", "I",
-    unicodedata.normalize("NFC", "Å"), unicodedata.normalize("NFD", "Å"), "Å", "ﬁ", "fi", "日本語", "😀" * 128, "😀" * 127 + "abcd",
-    "a" * 511, "a" * 512, "a" * 510, "\u200b", "\u2028", "\ufeff", "\ue000", "x\u200d", "\U0010ffff", "\uffff", "session", "sessions",
-    "messages", "meta", "x:y:z", "x\u00a0", "tab", "x,y", "x|y", "x&y", "x=y", "x#y", "x@y", "x!y", "x~y", "x+y", "%2F", "%00", "x%20",
+    "x", "X", "x ", " x", "x:messages", "x:metadata", "{x}", "{x}:y", "x*", "x?", "[x]", "x%", "x_", "%", "_", "*",
+    "?", "{}", "{", "}", ":", "::", "/", "//", "..", "../x", ".", "\\", "'", '"', "`", "--", ";", "' OR 1=1 --",
+    "x'; DROP TABLE sessions; --", "$x", "$1", "0", "00", "1", "1.0", "True", "None", "null", "NULL", "default", "a",
+    "A", "á", "a\u0301", "ß", "ss", "ſ", "ı", "i", "İ", "I", unicodedata.normalize("NFC", "Å"),
+    unicodedata.normalize("NFD", "Å"), "Å", "ﬁ", "fi", "日本語", "😀" * 128, "😀" * 127 + "abcd", "a" * 511, "a" * 512,
+    "a" * 510, "\u200b", "\u2028", "\ufeff", "\ue000", "x\u200d", "\U0010ffff", "\uffff", "session", "sessions",
+    "messages", "meta", "x:y:z", "x\u00a0", "tab", "x,y", "x|y", "x&y", "x=y", "x#y", "x@y", "x!y", "x~y", "x+y",
+    "%2F", "%00", "x%20",
 })  # fmt: skip
 
 
@@ -55,11 +59,11 @@ async def test_no_two_ids_touch_each_other(async_store: AsyncBaseStore) -> None:
 @pytest.mark.parametrize(
     "id", ["", None, 5, b"x", "a\x00", "\n", "\x7f", "\x85", "\ud800", "x\udfff", "a" * 513, "😀" * 129]
 )
-async def test_bad_ids_are_refused_before_any_io(async_store: AsyncBaseStore, id: object) -> None:
+async def test_bad_ids_are_refused_before_any_io(async_store: AsyncBaseStore, id: Any) -> None:
     with pytest.raises(ValidationError, match="session_id"):
-        async_store.session(id)  # type: ignore[arg-type]
+        async_store.session(id)
     with pytest.raises(ValidationError, match="session_id"):
-        await async_store.delete_session(id)  # type: ignore[arg-type]
+        await async_store.delete_session(id)
 
 
 async def test_listing_is_in_byte_order_and_pages(async_store: AsyncBaseStore) -> None:
@@ -96,14 +100,16 @@ async def test_listing_describes_sessions(async_store: AsyncBaseStore) -> None:
 
 
 async def test_bad_listing_arguments_are_refused(async_store: AsyncBaseStore) -> None:
-    for limit in (-1, True, 1.0, None):
+    bad_limits: list[Any] = [-1, True, 1.0, None]
+    for limit in bad_limits:
         with pytest.raises(ValidationError, match="limit"):
-            await async_store.list_sessions(limit=limit)  # type: ignore[arg-type]
-    for text in (5, b"x", "\ud800", "a\x00"):
+            await async_store.list_sessions(limit=limit)
+    bad_texts: list[Any] = [5, b"x", "\ud800", "a\x00"]
+    for text in bad_texts:
         with pytest.raises(ValidationError, match="prefix"):
-            await async_store.list_sessions(text)  # type: ignore[arg-type]
+            await async_store.list_sessions(text)
         with pytest.raises(ValidationError, match="after"):
-            await async_store.list_sessions(after=text)  # type: ignore[arg-type]
+            await async_store.list_sessions(after=text)
 
 
 async def test_delete_session_removes_one(async_store: AsyncBaseStore) -> None:

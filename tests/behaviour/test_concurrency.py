@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from behaviour.seam import together
 from openstackai_sessions_core import Session
@@ -21,10 +22,11 @@ def test_concurrent_appends_each_land_once_in_one_order(store: BaseStore) -> Non
 
     together([partial(work, worker) for worker in range(WORKERS)])
     messages = store.session("s").get_messages()
+    contents: list[Any] = [message.content for message in messages]
     positions = [message.position for message in messages]
     assert positions == sorted(set(positions))
     for worker in range(WORKERS):
-        own = [message.content for message in messages if message.content[0] == worker]  # type: ignore[index]
+        own = [content for content in contents if content[0] == worker]
         assert own == [[worker, number] for number in range(EACH)]
     assert len(messages) == WORKERS * EACH
 
@@ -68,13 +70,13 @@ def test_concurrent_pops_return_different_messages(store: BaseStore) -> None:
     session = store.session("s")
     session.add_messages([{"n": index} for index in range(WORKERS * EACH)])
 
-    def work() -> list[object]:
+    def work() -> list[Any]:
         handle = store.session("s")
         popped = [handle.pop_message() for _ in range(EACH)]
         return [message["n"] for message in popped if message is not None]
 
     taken = [number for numbers in together([work] * WORKERS) for number in numbers]
-    assert sorted(taken) == list(range(WORKERS * EACH))  # type: ignore[type-var]
+    assert sorted(taken) == list(range(WORKERS * EACH))
     assert session.count() == 0
 
 
@@ -87,11 +89,11 @@ def test_readers_see_a_growing_prefix(store: BaseStore) -> None:
             store.session("s").add_message("user", [worker, number])
         done.append(worker)
 
-    def read() -> None:
+    def read(_: int) -> None:
         while len(done) < 4:
             reads.append([message.position for message in store.session("s").get_messages()])
 
-    together([*(partial(write, worker) for worker in range(4)), read])
+    together([*(partial(write, worker) for worker in range(4)), partial(read, 0)])
     final = [message.position for message in store.session("s").get_messages()]
     for positions in reads:
         assert positions == final[: len(positions)]
@@ -104,7 +106,7 @@ def test_clear_and_append_never_bring_back_or_lose(store: BaseStore) -> None:
         session = store.session("s")
         return [(session.add_message("user", [worker, number])).position for number in range(EACH)]
 
-    def clear() -> list[int]:
+    def clear(_: int) -> list[int]:
         session: Session = store.session("s")
         for _ in range(EACH):
             newest = session.get_messages(1)
@@ -113,7 +115,7 @@ def test_clear_and_append_never_bring_back_or_lose(store: BaseStore) -> None:
                 cleared_after.append(newest[0].position)
         return []
 
-    written = together([*(partial(write, worker) for worker in range(4)), clear])
+    written = together([*(partial(write, worker) for worker in range(4)), partial(clear, 0)])
     left = [message.position for message in store.session("s").get_messages()]
     everything = {position for positions in written for position in positions}
     assert len(everything) == 4 * EACH
@@ -132,18 +134,18 @@ def test_exports_are_snapshots(store: BaseStore) -> None:
 
     def write() -> None:
         writer = store.session("s")
-        document = writer.export()
+        document: Any = writer.export()
         for number in range(1, 15):
-            for entry in document["messages"]:  # type: ignore[union-attr]
-                entry["data"] = {"n": number}  # type: ignore[index,call-overload]
+            for entry in document["messages"]:
+                entry["data"] = {"n": number}
             document["metadata"] = {"n": number}
             writer.import_data(document)
         done.append(True)
 
     def read() -> None:
         while not done:
-            document = store.session("s").export()
-            numbers = {entry["data"]["n"] for entry in document["messages"]}  # type: ignore[union-attr,index,call-overload]
-            assert numbers == {document["metadata"]["n"]}  # type: ignore[index,call-overload]
+            document: Any = store.session("s").export()
+            numbers = {entry["data"]["n"] for entry in document["messages"]}
+            assert numbers == {document["metadata"]["n"]}
 
     together([write, read, read])

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -33,7 +35,7 @@ def test_every_write_refreshes_and_reads_do_not(store: BaseStore, place: Place) 
     session = store.session("s", ttl=2)
     session.add_messages([{"n": index} for index in range(3)])
     document = session.export()
-    writes = [
+    writes: list[Callable[[], object]] = [
         lambda: session.add_message("user", "x"),
         lambda: session.set("k", 1),
         lambda: session.update({"k": 2}),
@@ -44,7 +46,7 @@ def test_every_write_refreshes_and_reads_do_not(store: BaseStore, place: Place) 
     ]
     for write in writes:
         place.elapse(1.2)
-        write()  # type: ignore[operator]
+        write()
         place.elapse(1.2)
         assert [info.id for info in store.list_sessions()] == ["s"]
         session.set("again", 1)
@@ -112,9 +114,9 @@ def test_expired_sessions_are_purged(store: BaseStore, place: Place) -> None:
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 0.0005, math.nan, math.inf, True, "60", 4e9, b"1"])
-def test_bad_ttls_are_refused(store: BaseStore, ttl: object) -> None:
+def test_bad_ttls_are_refused(store: BaseStore, ttl: Any) -> None:
     with pytest.raises(ValidationError, match="ttl"):
-        store.session("s", ttl=ttl)  # type: ignore[arg-type]
+        store.session("s", ttl=ttl)
 
 
 @pytest.mark.parametrize("ttl", [0.001, 1, 86400, 0.5, 3155760000])

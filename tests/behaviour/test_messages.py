@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from datetime import timezone
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from openstackai_sessions_core import (
     ConflictError,
     LimitExceededError,
     Limits,
+    Message,
     SerializationError,
     SessionClosedError,
     SessionError,
@@ -21,8 +23,8 @@ from openstackai_sessions_core.backend import BaseStore
 from places import Place
 
 
-def texts(messages: list[object]) -> list[object]:
-    return [message.content for message in messages]  # type: ignore[attr-defined]
+def texts(messages: list[Message]) -> list[object]:
+    return [message.content for message in messages]
 
 
 def test_a_fresh_session_is_empty(store: BaseStore) -> None:
@@ -68,7 +70,7 @@ def test_a_bad_element_stores_nothing(store: BaseStore, place_of_bad: int) -> No
     batch: list[dict[str, object]] = [{"content": index} for index in range(5)]
     batch[place_of_bad] = {"content": (1, 2)}
     with pytest.raises(SerializationError, match=rf"messages\[{place_of_bad}\].content"):
-        session.add_messages(batch)  # type: ignore[arg-type]
+        session.add_messages(batch)
     assert session.count() == 0
     session.add_message("user", "still usable")
     assert session.count() == 1
@@ -80,21 +82,22 @@ def test_an_empty_batch_does_nothing(store: BaseStore) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"role": "user"}, "text", b"bytes", 5, None])
-def test_a_batch_must_be_a_list(store: BaseStore, wrong: object) -> None:
+def test_a_batch_must_be_a_list(store: BaseStore, wrong: Any) -> None:
     with pytest.raises(ValidationError, match="messages"):
-        store.session("s").add_messages(wrong)  # type: ignore[arg-type]
+        store.session("s").add_messages(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["text", 5, None, [], ("role", "user")])
-def test_a_message_must_be_an_object(store: BaseStore, wrong: object) -> None:
+def test_a_message_must_be_an_object(store: BaseStore, wrong: Any) -> None:
     with pytest.raises(SerializationError, match=r"messages\[1\]"):
-        store.session("s").add_messages([{}, wrong])  # type: ignore[list-item]
+        store.session("s").add_messages([{}, wrong])
     assert store.session("s").count() == 0
 
 
 def test_a_role_must_be_text(store: BaseStore) -> None:
+    role: Any = None
     with pytest.raises(ValidationError, match="role"):
-        store.session("s").add_message(None, "x")  # type: ignore[arg-type]
+        store.session("s").add_message(role, "x")
 
 
 def test_limit_gives_the_newest_oldest_first(store: BaseStore) -> None:
@@ -115,21 +118,21 @@ def test_before_pages_backwards(store: BaseStore) -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, True, 1.0, "5", 2.5])
-def test_bad_limits_are_refused(store: BaseStore, limit: object) -> None:
+def test_bad_limits_are_refused(store: BaseStore, limit: Any) -> None:
     with pytest.raises(ValidationError, match="limit"):
-        store.session("s").get_messages(limit)  # type: ignore[arg-type]
+        store.session("s").get_messages(limit)
 
 
 @pytest.mark.parametrize("before", [0, -1, True, 1.0, "5"])
-def test_bad_positions_are_refused(store: BaseStore, before: object) -> None:
+def test_bad_positions_are_refused(store: BaseStore, before: Any) -> None:
     with pytest.raises(ValidationError, match="before"):
-        store.session("s").get_messages(before=before)  # type: ignore[arg-type]
+        store.session("s").get_messages(before=before)
 
 
 @pytest.mark.parametrize("page_size", [0, -1, True, 2.0])
-def test_bad_page_sizes_are_refused(store: BaseStore, page_size: object) -> None:
+def test_bad_page_sizes_are_refused(store: BaseStore, page_size: Any) -> None:
     with pytest.raises(ValidationError, match="page_size"):
-        store.session("s").iter_messages(page_size=page_size)  # type: ignore[arg-type]
+        store.session("s").iter_messages(page_size=page_size)
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 10, 500])
@@ -211,12 +214,13 @@ def test_positions_increase_and_are_never_reused(store: BaseStore) -> None:
 
 def test_returned_and_given_objects_are_copies(store: BaseStore) -> None:
     session = store.session("s")
-    given = {"role": "user", "content": ["a"]}
+    given: dict[str, Any] = {"role": "user", "content": ["a"]}
     (returned,) = session.add_messages([given])
-    given["content"].append("changed")  # type: ignore[attr-defined]
+    given["content"].append("changed")
     returned["content"] = "changed"
     (first,) = session.get_messages()
-    first["content"].append("changed")  # type: ignore[union-attr]
+    content: Any = first["content"]
+    content.append("changed")
     assert session.get_messages() == [{"role": "user", "content": ["a"]}]
 
 
@@ -275,9 +279,10 @@ def test_an_id_is_free_again_once_its_message_is_gone(store: BaseStore) -> None:
 
 def test_bad_message_ids_are_refused(store: BaseStore) -> None:
     session = store.session("s")
+    bad: Any
     for bad in ("", 5, "a\nb", "\ud800"):
         with pytest.raises(ValidationError):
-            session.add_message("user", "x", id=bad)  # type: ignore[arg-type]
+            session.add_message("user", "x", id=bad)
     with pytest.raises(LimitExceededError):
         session.add_message("user", "x", id="é" * 101)
     with pytest.raises(ValidationError, match="twice"):

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from openstackai_sessions_core import ConflictError, LimitExceededError, Session, SessionEvent, ValidationError
+from openstackai_sessions_core import (
+    ConflictError,
+    LimitExceededError,
+    Message,
+    Session,
+    SessionEvent,
+    ValidationError,
+)
 from openstackai_sessions_core.backend import BaseStore
 from places import Place
 
@@ -29,8 +36,8 @@ WRITES: dict[str, Callable[[Session, str], Any]] = {
     "set": lambda session, op: session.set("k", 1, op_id=op),
     "update": lambda session, op: session.update({"k": 1, "l": 2}, op_id=op),
     "remove": lambda session, op: session.remove("k", op_id=op),
-    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),  # type: ignore[arg-type]
-    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),  # type: ignore[arg-type]
+    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),
+    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),
     "delete": lambda session, op: session.delete(op_id=op),
 }
 
@@ -62,7 +69,7 @@ def test_a_repeat_returns_the_first_result_and_writes_nothing(store: BaseStore, 
 
 
 def _envelopes(result: object) -> list[object]:
-    messages = result if isinstance(result, list) else [result] if result is not None else []
+    messages = result if isinstance(result, list) else [result] if isinstance(result, Message) else []
     return [(message.id, message.position, message.created_at) for message in messages]
 
 
@@ -131,9 +138,10 @@ def test_operations_are_forgotten_in_time(place: Place) -> None:
 def test_bad_op_ids_are_refused(store: BaseStore) -> None:
     session = store.session("s")
     for write in WRITES.values():
+        bad: Any
         for bad in ("", 5, b"x", "a\x00", "\ud800"):
             with pytest.raises(ValidationError, match="op_id"):
-                write(session, bad)  # type: ignore[arg-type]
+                write(session, bad)
         with pytest.raises(LimitExceededError, match="op_id"):
             write(session, "x" * 201)
     assert store.list_sessions() == []

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+
+from core.async_faulty import AsyncFaultyStore
 from openstackai_sessions_core import (
     AsyncInMemoryStore,
     AsyncSession,
@@ -19,24 +21,22 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 
-from core.async_faulty import AsyncFaultyStore
-
-WRITES: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
-    "append": lambda session: session.add_message("user", "x"),
-    "pop": lambda session: session.pop_message(),
-    "clear": lambda session: session.clear(),
-    "write_metadata": lambda session: session.update({"k": 1, "l": 2}),
-    "remove": lambda session: session.remove("old"),
-    "replace": lambda session: session.import_data(DOCUMENT),  # type: ignore[arg-type]
-    "delete": lambda session: session.delete(),
-}
-DOCUMENT = {
+DOCUMENT: dict[str, object] = {
     "format": "openstackai-session",
     "version": 1,
     "session_id": "x",
     "created_at": None,
     "messages": [],
     "metadata": {"imported": 1},
+}
+WRITES: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
+    "append": lambda session: session.add_message("user", "x"),
+    "pop": lambda session: session.pop_message(),
+    "clear": lambda session: session.clear(),
+    "write_metadata": lambda session: session.update({"k": 1, "l": 2}),
+    "remove": lambda session: session.remove("old"),
+    "replace": lambda session: session.import_data(DOCUMENT),
+    "delete": lambda session: session.delete(),
 }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import pytest
-from openstackai_sessions_core import AsyncInMemoryStore, AsyncSession, OutcomeUnknownError, SessionEvent
-from openstackai_sessions_core.backend import NewMessage, Operation, Outcome
 
 from core.async_faulty import AsyncFaultyStore
+from openstackai_sessions_core import AsyncInMemoryStore, AsyncSession, Message, OutcomeUnknownError, SessionEvent
+from openstackai_sessions_core.backend import NewMessage, Operation, Outcome
 
 
 class SlowStore(AsyncFaultyStore):
@@ -21,9 +22,9 @@ class SlowStore(AsyncFaultyStore):
         self,
         session_id: str,
         op: Operation,
-        messages: list[NewMessage],
+        messages: Sequence[NewMessage],
         *,
-        ttl: int | None,  # type: ignore[override]
+        ttl: int | None,
     ) -> Outcome:
         for _ in range(self.steps):
             await asyncio.sleep(0)
@@ -56,9 +57,9 @@ async def test_time_outs_and_groups_see_the_cancellation() -> None:
             self,
             session_id: str,
             op: Operation,
-            messages: list[NewMessage],
+            messages: Sequence[NewMessage],
             *,
-            ttl: int | None,  # type: ignore[override]
+            ttl: int | None,
         ) -> Outcome:
             await asyncio.sleep(0.1)
             return await super().append(session_id, op, messages, ttl=ttl)
@@ -77,12 +78,13 @@ async def test_a_write_that_never_settles_is_dropped_in_time(caplog: pytest.LogC
             self,
             session_id: str,
             op: Operation,
-            messages: list[NewMessage],
+            messages: Sequence[NewMessage],
             *,
-            ttl: int | None,  # type: ignore[override]
+            ttl: int | None,
         ) -> Outcome:
             try:
-                return await asyncio.get_running_loop().create_future()
+                never: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+                return await never
             finally:
                 dropped.append(op.id)
 
@@ -122,9 +124,9 @@ async def test_a_cancelled_write_with_a_lost_reply_can_be_repeated() -> None:
 
 async def test_a_cancelled_handler_loses_no_event() -> None:
     session: AsyncSession = AsyncInMemoryStore().session("s")
-    seen: list[object] = []
+    seen: list[tuple[str, Message]] = []
 
-    async def slow(message: object) -> None:
+    async def slow(message: Message) -> None:
         seen.append(("slow", message))
         await asyncio.sleep(0.05)
 
@@ -135,7 +137,7 @@ async def test_a_cancelled_handler_loses_no_event() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [(kind, message["n"]) for kind, message in seen] == [("slow", 1), ("plain", 1), ("slow", 2), ("plain", 2)]  # type: ignore[misc,index]
+    assert [(kind, message["n"]) for kind, message in seen] == [("slow", 1), ("plain", 1), ("slow", 2), ("plain", 2)]
 
 
 async def test_tasks_started_by_a_handler_dispatch_their_own_events() -> None:

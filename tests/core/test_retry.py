@@ -22,22 +22,22 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 
-WRITES: dict[str, Callable[[Session], Any]] = {
-    "append": lambda session: session.add_message("user", "x"),
-    "pop": lambda session: session.pop_message(),
-    "clear": lambda session: session.clear(),
-    "write_metadata": lambda session: session.update({"k": 1, "l": 2}),
-    "remove": lambda session: session.remove("old"),
-    "replace": lambda session: session.import_data(DOCUMENT),  # type: ignore[arg-type]
-    "delete": lambda session: session.delete(),
-}
-DOCUMENT = {
+DOCUMENT: dict[str, object] = {
     "format": "openstackai-session",
     "version": 1,
     "session_id": "x",
     "created_at": None,
     "messages": [],
     "metadata": {"imported": 1},
+}
+WRITES: dict[str, Callable[[Session], Any]] = {
+    "append": lambda session: session.add_message("user", "x"),
+    "pop": lambda session: session.pop_message(),
+    "clear": lambda session: session.clear(),
+    "write_metadata": lambda session: session.update({"k": 1, "l": 2}),
+    "remove": lambda session: session.remove("old"),
+    "replace": lambda session: session.import_data(DOCUMENT),
+    "delete": lambda session: session.delete(),
 }
 
 

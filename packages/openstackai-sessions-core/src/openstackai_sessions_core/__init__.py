@@ -31,7 +31,7 @@ from openstackai_sessions_core._errors import (
     ValidationError,
 )
 from openstackai_sessions_core._events import SessionEvent
-from openstackai_sessions_core._json import JSONObject, JSONValue
+from openstackai_sessions_core._json import JSONInput, JSONObject, JSONValue
 from openstackai_sessions_core._limits import Limits
 from openstackai_sessions_core._memory import InMemorySession, InMemoryStore
 from openstackai_sessions_core._message import Message, SessionInfo
@@ -53,6 +53,7 @@ __all__ = [
     "ImportTooLargeError",
     "InMemorySession",
     "InMemoryStore",
+    "JSONInput",
     "JSONObject",
     "JSONValue",
     "LimitExceededError",

@@ -51,7 +51,7 @@ from openstackai_sessions_core._events import (
     check_event,
 )
 from openstackai_sessions_core._ids import check_id, check_key, check_session_id, uuid7
-from openstackai_sessions_core._json import JSONObject, JSONValue
+from openstackai_sessions_core._json import JSONInput, JSONObject, JSONValue
 from openstackai_sessions_core._message import Message, restore_message
 from openstackai_sessions_core._records import Operation, Outcome, Record
 from openstackai_sessions_core._retry import retry_read, retry_write
@@ -116,11 +116,11 @@ class Session:
     def add_message(
         self,
         role: str,
-        content: JSONValue,
+        content: JSONInput,
         *,
         id: str | None = None,
         op_id: str | None = None,
-        **fields: JSONValue,
+        **fields: JSONInput,
     ) -> Message:
         """Append one message, `{"role": role, "content": content, **fields}`, and return it as stored.
 
@@ -134,7 +134,7 @@ class Session:
 
     def add_messages(
         self,
-        messages: Iterable[Mapping[str, JSONValue]],
+        messages: Iterable[Mapping[str, object]],
         *,
         ids: Sequence[str | None] | None = None,
         op_id: str | None = None,
@@ -242,15 +242,15 @@ class Session:
 
     # -- Metadata ---------------------------------------------------------------------------------------------------
 
-    def set(self, key: str, value: JSONValue, *, op_id: str | None = None) -> None:
+    def set(self, key: str, value: JSONInput, *, op_id: str | None = None) -> None:
         """Store a metadata value under a key."""
         self._set(b"set", {key: value}, op_id)
 
-    def update(self, mapping: Mapping[str, JSONValue], *, op_id: str | None = None) -> None:
+    def update(self, mapping: Mapping[str, object], *, op_id: str | None = None) -> None:
         """Store several metadata values in one step. None is stored as a value; nothing is removed."""
         self._set(b"update", mapping, op_id)
 
-    def _set(self, kind: bytes, mapping: Mapping[str, JSONValue], op_id: str | None) -> None:
+    def _set(self, kind: bytes, mapping: Mapping[str, object], op_id: str | None) -> None:
         op_id = self._operation_id(op_id)
         encoded: EncodedMetadata = encode_metadata(kind, mapping, self._store.limits)
         if not encoded.values and op_id is None:
@@ -300,7 +300,7 @@ class Session:
 
     def import_data(
         self,
-        data: Mapping[str, JSONValue] | str | bytes,
+        data: Mapping[str, object] | str | bytes,
         *,
         mode: Literal["replace", "append"] = "replace",
         op_id: str | None = None,
