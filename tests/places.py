@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from openstackai_sessions_core import AsyncInMemoryStore, InMemoryStore, Limits
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
+from openstackai_sessions_sqlite import AsyncSQLiteStore, SQLiteStore
 
 
 class Options(TypedDict, total=False):
@@ -25,6 +26,9 @@ class Place(ABC):
 
     multiprocess = False
     """Whether another process can open the place."""
+
+    real_time = False
+    """Whether `elapse` really waits, because the clock is a server's."""
 
     @abstractmethod
     def open(self, **options: object) -> BaseStore:
@@ -77,4 +81,48 @@ class MemoryPlace(Place):
         self.clock.elapse(seconds)
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"memory": lambda _: MemoryPlace()}
+class SQLitePlace(Place):
+    """A file. Every store opened is another one, as in another process."""
+
+    multiprocess = True
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "sessions.db"
+        self.clock = Clock()
+
+    def open(self, **options: object) -> BaseStore:
+        return SQLiteStore(self.path, clock=self.clock, **options)  # type: ignore[arg-type]
+
+    def open_async(self, **options: object) -> AsyncBaseStore:
+        return AsyncSQLiteStore(self.path, clock=self.clock, **options)  # type: ignore[arg-type]
+
+    def elapse(self, seconds: float) -> None:
+        self.clock.elapse(seconds)
+
+
+class SQLiteMemoryPlace(SQLitePlace):
+    """SQLite's `:memory:`, private to its store: the first one opened settles the options."""
+
+    multiprocess = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._store: SQLiteStore | None = None
+        self._async_store: AsyncSQLiteStore | None = None
+
+    def open(self, **options: object) -> BaseStore:
+        if self._store is None:
+            self._store = SQLiteStore(":memory:", clock=self.clock, **options)  # type: ignore[arg-type]
+        return self._store
+
+    def open_async(self, **options: object) -> AsyncBaseStore:
+        if self._async_store is None:
+            self._async_store = AsyncSQLiteStore(":memory:", clock=self.clock, **options)  # type: ignore[arg-type]
+        return self._async_store
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {
+    "memory": lambda _: MemoryPlace(),
+    "sqlite": SQLitePlace,
+    "sqlite-memory": SQLiteMemoryPlace,
+}
