@@ -8,7 +8,7 @@ from openstackai_sessions import InMemorySession, SQLiteSession
 openstackai_sessions.Sesion  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 session = InMemorySession()
-session.add_message("user", b"bytes are not JSON")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+session.add_message("user", {"sets", "are not JSON"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 session.add_message(1, "a role is text")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 session.get_messages("ten")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 session.on("message_added", print)  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]

@@ -8,6 +8,7 @@ import json
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 from agents import RunResult, RunResultStreaming, function_tool
 from typing_extensions import assert_type
@@ -44,6 +45,13 @@ from openstackai.sessions import (
 )
 
 
+class Turn(TypedDict):
+    """A message as model clients type it."""
+
+    role: str
+    content: str
+
+
 def messages(session: Session) -> None:
     """Any backend's handle is a Session."""
     added = session.add_message("user", "Hello", name="alice", tags=["a", "b"])
@@ -57,6 +65,8 @@ def messages(session: Session) -> None:
     assert_type(
         session.add_messages([{"role": "user", "content": "a"}, {"any": {"shape": [1, 2.0, None]}}]), list[Message]
     )
+    turns: list[Turn] = [{"role": "user", "content": "typed"}]
+    session.add_messages(turns)
     session.add_messages([added, {"type": "reasoning"}], ids=[None, "m-4"], op_id="op-4")
     assert_type(session.get_messages(), list[Message])
     session.get_messages(10)
@@ -90,7 +100,8 @@ def documents(session: Session, other: Session) -> None:
 
 def events(session: Session) -> None:
     """Handlers subscribe by a call or a decorator."""
-    session.on(SessionEvent.MESSAGE_ADDED, lambda message: print(f"New: {message}"))
+    # As documented; handlers of all events share one type, so that a lambda's parameter has none under pyright strict.
+    session.on(SessionEvent.MESSAGE_ADDED, lambda msg: print(f"New: {msg}"))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     unsubscribe = session.on(SessionEvent.SESSION_CLEARED, lambda: print("Cleared"))
     unsubscribe()
 
