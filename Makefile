@@ -41,7 +41,7 @@ fmt: $(TOOLS)/ready  ## Format the code and fix what can be fixed
 	@$(HATCH) run check:fmt
 
 bench: $(TOOLS)/ready  ## Run the benchmarks
-	@cd tests-integration && $(HATCH) run bench:python -m benchmarks $(ARGS)
+	@$(HATCH) run bench:run $(ARGS)
 
 docs: $(TOOLS)/ready  ## Build the documentation into docs/_build/
 	@$(HATCH) run docs:build
