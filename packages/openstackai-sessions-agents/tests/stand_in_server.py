@@ -108,9 +108,10 @@ def _completion(answer: Answer) -> Reply:
     if isinstance(answer, str):
         deltas += [{"content": f"{word} " if rest else word} for word, rest in _words(answer)]
     else:
-        deltas.append({"tool_calls": [{"index": 0, **message["tool_calls"][0]}]})
+        (made,) = message["tool_calls"]
+        deltas.append({"tool_calls": [{"index": 0, **made}]})
     chunk = {**head, "object": "chat.completion.chunk"}
-    choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    choices: list[list[dict[str, Any]]] = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
     choices.append([{"index": 0, "delta": {}, "finish_reason": finish}])
     events = [("", json.dumps({**chunk, "choices": choice})) for choice in choices]
     return whole, [*events, ("", json.dumps({**chunk, "choices": [], "usage": usage})), ("", "[DONE]")]

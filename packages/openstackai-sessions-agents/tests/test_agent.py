@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what is wrong on purpose has no better type
 """The agent: the SDK's, and one field more."""
 
 from __future__ import annotations

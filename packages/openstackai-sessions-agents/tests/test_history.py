@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - some of what the SDK is given has no better type
 """What a session holds after a run: exactly what the SDK put there, item by item."""
 
 from __future__ import annotations

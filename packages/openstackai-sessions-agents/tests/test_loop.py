@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - stores that are slow or full pass their arguments on
 """Sync sessions and the event loop: threads, order, cancellation, streams that are left, forks."""
 
 from __future__ import annotations

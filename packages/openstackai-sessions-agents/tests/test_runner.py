@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - options go on to the SDK as they are
 """Which session a run is kept in, and what the runner leaves to the SDK."""
 
 from __future__ import annotations
