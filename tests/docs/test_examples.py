@@ -1,0 +1,74 @@
+"""Every Python example in the documentation runs and prints what it says.
+
+The examples of a page are one program, run in a new folder. `# -> text` at the end of a line, or on a line of its own,
+says what is printed; a page that says so once says all of it. An example after a comment `<!-- not run: why -->` is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+AGENTS_TESTS = ROOT / "packages" / "openstackai-sessions-agents" / "tests"
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "packages/*/README.md")
+    for path in ROOT.glob(pattern)
+    if "_build" not in path.parts
+)
+EXAMPLE = re.compile(r"^(?P<not_run><!-- not run: .+ -->\n+)?```python\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+PRINTED = re.compile(r"# -> (.*)$", re.MULTILINE)
+
+
+def program(page: str) -> str:
+    """The examples of a page as one program, each line under its number on the page."""
+    lines: list[str] = []
+    for example in EXAMPLE.finditer(page):
+        if not example["not_run"]:
+            lines += [""] * (page.count("\n", 0, example.start("source")) - len(lines))
+            lines += example["source"].splitlines()
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[dict[str, str]]:
+    """The environment in which agents meet a stand-in for a paid model, which knows what the history says."""
+    server = [sys.executable, str(AGENTS_TESTS / "stand_in_server.py")]
+    with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        yield {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "stand-in", "OPENAI_AGENTS_DISABLE_TRACING": "1"}
+        process.communicate()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if program((ROOT / page).read_text("utf-8"))])
+def test_the_examples_of_a_page_run_and_print_what_it_says(page: str, tmp_path: Path, model: dict[str, str]) -> None:
+    source = program((ROOT / page).read_text("utf-8"))
+    script = tmp_path / "examples.py"
+    script.write_text(source, "utf-8")
+    environment = os.environ | model | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{page}: {done.stderr}"
+    if said := PRINTED.findall(source):
+        assert done.stdout.splitlines() == said
+
+
+def test_examples_keep_their_lines_and_what_is_not_run_is_left_out() -> None:
+    left_out = "<!-- not run: needs a server -->\n```python\nfail()\n```\n"
+    page = f"# A\n\n```python\nx = 1\n```\n\n{left_out}```python\ny = 2\n```\n"
+    assert program(page).splitlines() == ["", "", "", "x = 1", *[""] * 7, "y = 2"]
