@@ -37,7 +37,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="coun
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("db_path", ["", b"sessions.db", None, 1, "a\0b", "file:sessions.db", "sqlite:///x.db", "folder/", []])
+@pytest.mark.parametrize(
+    "db_path", ["", b"sessions.db", None, 1, "a\0b", "file:sessions.db", "sqlite:///x.db", "folder/", []]
+)
 def test_a_path_that_names_no_file_is_refused_at_once(make: Make, db_path: object) -> None:
     with pytest.raises(ValidationError, match="db_path"):
         make(db_path)
