@@ -67,7 +67,7 @@ def absolute_path(path: str) -> str:
     if path == MEMORY:
         return path
     try:
-        return os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+        return os.path.abspath(path)
     except OSError as error:
         raise ValidationError(f"db_path {path!r} is relative, and the working directory is gone") from error
 
@@ -134,7 +134,7 @@ class Database:
             while True:
                 try:
                     result = self.take(step)
-                except Exception as error:  # the plan may know what to do about it
+                except Exception as error:  # noqa: BLE001 - the plan may know what to do about it
                     step = plan.throw(error)
                 else:
                     step = plan.send(result)
@@ -151,7 +151,7 @@ class Database:
                         result = await asyncio.to_thread(self.take, step)
                     else:
                         result = await self.submit(step.run, writes=step.how is How.WRITE)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the plan may know what to do about it
                     step = plan.throw(error)
                 else:
                     step = plan.send(result)
