@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ PAYLOADS = st.sampled_from([b'{"n":1}', b'{"n":2}'])
 KEYS = st.sampled_from(["k", "K", "long"])
 VALUES = st.sampled_from([b"1", b'"' + b"v" * 40 + b'"'])
 TTLS = st.sampled_from([None, None, 5_000_000, 50_000_000])
+fresh = itertools.count()
 LIMITS = Limits(metadata_bytes=90)
 
 
@@ -66,7 +68,7 @@ def calls(draw: st.DrawFn) -> tuple[str, tuple[object, ...], dict[str, object]]:
     )
     if kind == "append":
         ids = draw(st.lists(IDS, max_size=3, unique=True))
-        made = [None if draw(st.booleans()) else f"made-{draw(st.integers(0, 10**9))}" for _ in ids]
+        made = [None if draw(st.booleans()) else f"made-{next(fresh)}" for _ in ids]
         messages = [NewMessage(own or id, draw(PAYLOADS), own is None) for id, own in zip(ids, made, strict=True)]
         return "append", (session, operation(draw, messages), messages), {"ttl": ttl}
     if kind in ("pop", "clear"):
@@ -121,7 +123,7 @@ def answer(store: BaseStore, name: str, arguments: tuple[object, ...], options: 
 
 
 @pytest.mark.parametrize("staged", [False, True])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(calls(), max_size=40))
 def test_every_answer_is_the_same(
     staged: bool, monkeypatch: pytest.MonkeyPatch, sequence: list[tuple[str, tuple[object, ...], dict[str, object]]]

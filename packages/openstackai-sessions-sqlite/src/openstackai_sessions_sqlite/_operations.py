@@ -314,19 +314,19 @@ def _replaced(write: _Write, content: SessionImport) -> int | None:
 
 def _import_after(write: _Write, content: SessionImport, ttl: int | None) -> Outcome:
     db, session = write.db, write.session
-    known = _known(db, session.key, content.messages)
-    fresh = [message for message in content.messages if message.id not in known]
-    if not fresh and not content.metadata:
-        return write.remember(Outcome(applied=False))
     size = session.metadata_bytes
     for key, value in content.metadata.items():
         held = _metadata_size(db, session.key, key)
         size += _size(key, len(value)) - (0 if held is None else _size(key, held))
     check_size("the session's metadata", size, write.settings.limits.metadata_bytes, "metadata_bytes")
-    session.metadata_bytes = size
+    known = _known(db, session.key, content.messages)
+    fresh = [message for message in content.messages if message.id not in known]
+    if not fresh and not content.metadata:
+        return write.remember(Outcome(applied=False))
     first = session.next_position
     session.next_position += len(fresh)
     session.count += len(fresh)
+    session.metadata_bytes = size
     number = session.save(db, write.now, ttl)
     db.executemany(_sql.INSERT_MESSAGE, _numbered(number, first, fresh))
     db.executemany(_sql.INSERT_METADATA, [(number, key, value) for key, value in content.metadata.items()])
