@@ -7,7 +7,9 @@ writes that share its transaction go on.
 # ruff: noqa: PLR0917 - operations are bound to their arguments by position, and get the connection last
 from __future__ import annotations
 
+import random
 import sqlite3
+import string
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, cast
@@ -34,11 +36,13 @@ from openstackai_sessions_sqlite._errors import is_too_big
 
 __all__ = [
     "STAGE",
+    "START",
     "Settings",
     "abandon",
     "append",
     "clear",
     "delete",
+    "forget_some",
     "head",
     "is_anything_over",
     "list_page",
@@ -68,6 +72,10 @@ TOGETHER = 1_001
 # No position comes near it.
 ALL = 2**63 - 1
 
+Key = tuple[str, str]
+# Before every key of the ledger.
+START: Key = ("", "")
+
 _record = cast(Callable[[tuple[int, str, int, bytes]], Record], partial(tuple.__new__, Record))
 
 
@@ -80,6 +88,8 @@ class Settings:
         self.limits = limits
         # Counts down to the next look for what has expired; the first write of a process looks.
         self.upkeep_in = 0
+        # How far through the ledger those looks have come; processes begin in different places.
+        self.forgotten_up_to: Key = (random.choice(string.printable), "")
 
     def now(self) -> int:
         return int(self._clock() * 1_000_000)
@@ -157,7 +167,7 @@ class _Write:
         settings.upkeep_in -= 1
         if settings.upkeep_in < 0:
             settings.upkeep_in = UPKEEP_EVERY
-            self.db.execute(_sql.FORGET, (self.now, UPKEEP))
+            settings.forgotten_up_to = forget(self.db, self.now, settings.forgotten_up_to, UPKEEP) or START
             sweep(self.db, self.now, UPKEEP)
         return outcome
 
@@ -426,6 +436,15 @@ def _check_staged(db: sqlite3.Connection, key: int) -> None:
 # -- Leaving storage --------------------------------------------------------------------------------------------------
 
 
+def forget(db: sqlite3.Connection, now: int, start: Key, count: int) -> Key | None:
+    """Look at so many remembered operations and remove what is past remembering; return how far that came."""
+    for end in db.execute(_sql.END_OF_STRETCH, (*start, count - 1)).fetchall():
+        db.execute(_sql.FORGET, (*start, *end, now))
+        return cast(Key, end)
+    db.execute(_sql.FORGET_REST, (*start, now))
+    return None
+
+
 def sweep(db: sqlite3.Connection, now: int, budget: int) -> int:
     """Remove at most `budget` rows of what is over; return how many rows might still be removed."""
     while budget > 0:
@@ -443,9 +462,13 @@ def purge_some(settings: Settings, db: sqlite3.Connection) -> tuple[int, bool]:
     now = settings.now()
     expired = db.execute(_sql.EXPIRED, (now, SWEEP)).fetchall()
     db.executemany(_sql.RETIRE, expired)
-    forgotten = db.execute(_sql.FORGET, (now, SWEEP)).rowcount
     left = sweep(db, now, SWEEP)
-    return len(expired), len(expired) == SWEEP or forgotten == SWEEP or left <= 0
+    return len(expired), len(expired) == SWEEP or left <= 0
+
+
+def forget_some(settings: Settings, start: Key, db: sqlite3.Connection) -> Key | None:
+    """One bounded step through the ledger; returns how far that came, or None at the end."""
+    return forget(db, settings.now(), start, SWEEP)
 
 
 def is_anything_over(settings: Settings, db: sqlite3.Connection) -> bool:
