@@ -127,6 +127,11 @@ class Database:
         """Queue a write or a short read, for a task."""
         return self.engine.submit(run, self.options.timeout, writes=writes)
 
+    def flush(self) -> None:
+        """Let the engine have what the running loop's tasks have asked for."""
+        if self._engine is not None:
+            self._engine.flush(asyncio.get_running_loop())
+
     def run(self, plan: Plan[T]) -> T:
         """Take the steps of a plan, in this thread."""
         try:

@@ -32,7 +32,6 @@ from openstackai_sessions_core.backend import (
     recall,
 )
 from openstackai_sessions_sqlite import _sql
-from openstackai_sessions_sqlite._errors import is_too_big
 
 __all__ = [
     "STAGE",
@@ -67,8 +66,6 @@ UPKEEP_EVERY = 32
 # Messages of an import that one transaction takes, and how long it may take until the next (in microseconds).
 STAGE = 5_000
 STAGE_TIME = 3_600_000_000
-# So many messages at most are read as one row.
-TOGETHER = 1_001
 # No position comes near it.
 ALL = 2**63 - 1
 
@@ -499,39 +496,11 @@ def read(
     """See `SessionStore.read`. None where there are more than `most` messages, which nobody should wait for."""
     below = ALL if before is None else min(before, ALL)
     wanted = min(ALL if limit is None else limit, ALL if most is None else most + 1)
-    bounds = (session_id, settings.now(), below, wanted)
-    records = _read_together(db, bounds) if wanted <= TOGETHER else None
-    if records is None:
-        records = list(map(_record, db.execute(_sql.WINDOW, bounds).fetchall()))
-        records.reverse()
-    return None if most is not None and len(records) > most else records
-
-
-def _read_together(db: sqlite3.Connection, bounds: tuple[str, int, int, int]) -> list[Record] | None:
-    """Read a window as one row, or return None where that cannot be done.
-
-    Python's lock is let go and taken back at every row, which beside other busy threads costs more than all the rest.
-    """
-    try:
-        [(count, positions, ids, times, payloads)] = db.execute(_sql.TOGETHER, bounds).fetchall()
-    except sqlite3.Error as error:
-        if is_too_big(error):
-            return None
-        raise
-    if count == 0:
-        return []
-    columns = (
-        list(map(int, positions.split(","))),
-        ids.split(_sql.SEPARATOR),
-        list(map(int, times.split(","))),
-        payloads.split(_sql.SEPARATOR.encode()),
-    )
-    # JSON has no control characters and ids have none; a damaged payload may.
-    if any(len(column) != count for column in columns):
+    rows = db.execute(_sql.WINDOW, (session_id, settings.now(), below, wanted)).fetchall()
+    if most is not None and len(rows) > most:
         return None
-    records = list(map(_record, zip(*columns, strict=True)))
-    records.sort()
-    return records
+    rows.reverse()
+    return list(map(_record, rows))
 
 
 def scan(
