@@ -191,9 +191,10 @@ class Engine:
     def _work(self) -> None:
         me = threading.current_thread()
         while True:
+            jobs: list[Job[object]] = []
             with suppress(Empty):
-                self._backlog += self._queue.get(timeout=0 if self._backlog else IDLE)
-            if not self._backlog and self._queue.empty():
+                jobs = self._queue.get(timeout=0 if self._backlog else IDLE)
+            if not jobs and not self._backlog and self._queue.empty():
                 # First give up the place, then look again: whoever queued a job before that is seen here, whoever
                 # does so after it starts another thread.
                 self._thread = None
@@ -203,6 +204,7 @@ class Engine:
             self._thread_waits = True
             with self._writer.lock:
                 self._thread_waits = False
+                self._backlog += jobs  # which others change too, under the lock
                 self._run_batch(self._take())
             if self._news:
                 self._tell()
