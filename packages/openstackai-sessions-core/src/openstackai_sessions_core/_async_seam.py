@@ -47,11 +47,13 @@ async def settle(call: Awaitable[T], timeout: float) -> tuple[T, asyncio.Cancell
     cancellation: asyncio.CancelledError | None = None
     deadline: float | None = None
     while not task.done():
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            break
         try:
-            await asyncio.wait([task], timeout=remaining)
+            if deadline is None:
+                await _finished(task)
+            elif (remaining := deadline - time.monotonic()) > 0:
+                await asyncio.wait([task], timeout=remaining)
+            else:
+                break
         except asyncio.CancelledError as error:
             cancellation = error
             deadline = deadline or time.monotonic() + timeout
@@ -59,6 +61,13 @@ async def settle(call: Awaitable[T], timeout: float) -> tuple[T, asyncio.Cancell
         task.cancel()
         raise cancellation
     return task.result(), cancellation
+
+
+def _finished(task: asyncio.Future[T]) -> asyncio.Future[None]:
+    """A future that is done when the task is, and whose cancellation does not reach the task."""
+    waiter = task.get_loop().create_future()
+    task.add_done_callback(lambda _: None if waiter.done() else waiter.set_result(None))
+    return waiter
 
 
 def reraise(cancellation: asyncio.CancelledError | None) -> None:

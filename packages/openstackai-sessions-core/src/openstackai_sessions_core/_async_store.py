@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from openstackai_sessions_core._limits import Limits
@@ -34,6 +34,8 @@ class AsyncSessionStore(Protocol):
     is remembered in the same atomic step as the write, also where there was nothing to do. A write that did something
     refreshes `updated_at` and the deadline; one past the deadline first ends that life of the session.
 
+    Methods are `async def`, or plain ones that return a future: a write that is cancelled is awaited all the same.
+
     Errors: `BackendUnavailableError` where nothing was applied and trying again may help, `OutcomeUnknownError` where
     the engine may have applied the write, other `BackendError`s where nothing was applied.
     """
@@ -54,14 +56,14 @@ class AsyncSessionStore(Protocol):
         """How many seconds one operation may take; a cancelled write is given as long to settle."""
 
     @abstractmethod
-    async def append(
+    def append(
         self,
         session_id: str,
         op: Operation,
         messages: Sequence[NewMessage],
         *,
         ttl: int | None,
-    ) -> Outcome:
+    ) -> Awaitable[Outcome]:
         """Append all messages or none, contiguous, after everything already stored.
 
         A message with a `given` id that is in the log is not stored again: its record is returned if the payloads are
@@ -69,18 +71,18 @@ class AsyncSessionStore(Protocol):
         """
 
     @abstractmethod
-    async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+    def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Awaitable[Outcome]:
         """Remove the newest message and return it.
 
         One whose payload cannot be read (see `check_payload`) is not removed: `CorruptDataError` with its position.
         """
 
     @abstractmethod
-    async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+    def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Awaitable[Outcome]:
         """Remove every message; positions go on, metadata stays."""
 
     @abstractmethod
-    async def write_metadata(
+    def write_metadata(
         self,
         session_id: str,
         op: Operation,
@@ -88,11 +90,11 @@ class AsyncSessionStore(Protocol):
         removed: Sequence[str],
         *,
         ttl: int | None,
-    ) -> Outcome:
+    ) -> Awaitable[Outcome]:
         """Set all values and remove the keys in one step. Over `limits.metadata_bytes`: `LimitExceededError`."""
 
     @abstractmethod
-    async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Awaitable[Outcome]:
         """Put an imported document in the place of what the session holds (or after it), in one step.
 
         Positions go on. A replaced session takes the document's `created_at` where it has one. Appending treats every
@@ -100,41 +102,41 @@ class AsyncSessionStore(Protocol):
         """
 
     @abstractmethod
-    async def delete(self, session_id: str, op: Operation) -> Outcome:
+    def delete(self, session_id: str, op: Operation) -> Awaitable[Outcome]:
         """End this life of the session: messages, metadata, ttl and positions."""
 
     @abstractmethod
-    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Awaitable[Sequence[Record]]:
         """The newest `limit` messages (None: all) at positions below `before` (None: no bound), oldest first."""
 
     @abstractmethod
-    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Awaitable[Sequence[Record]]:
         """The oldest `limit` messages at positions in (after, until], or none where that life has ended."""
 
     @abstractmethod
-    async def head(self, session_id: str) -> Head | None:
+    def head(self, session_id: str) -> Awaitable[Head | None]:
         """The session's state, or None where it does not exist."""
 
     @abstractmethod
-    async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
+    def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Awaitable[Mapping[str, bytes]]:
         """The values of those keys that exist (None: of all keys)."""
 
     @abstractmethod
-    async def load(self, session_id: str) -> Snapshot | None:
+    def load(self, session_id: str) -> Awaitable[Snapshot | None]:
         """Everything the session holds at one instant, or None where it does not exist."""
 
     @abstractmethod
-    async def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
+    def list_page(self, prefix: str, *, after: str | None, limit: int) -> Awaitable[Sequence[SessionInfo]]:
         """The first `limit` sessions whose id starts with `prefix` and sorts after `after`, by UTF-8 bytes."""
 
     @abstractmethod
-    async def purge(self) -> int:
+    def purge(self) -> Awaitable[int]:
         """Remove from storage what has expired; return how many sessions that was."""
 
     @abstractmethod
-    async def durability(self) -> Durability:
+    def durability(self) -> Awaitable[Durability]:
         """What an acknowledged write survives: a kill of this process, of the server, or a loss of power."""
 
     @abstractmethod
-    async def close(self) -> None:
+    def close(self) -> Awaitable[None]:
         """Release what the store opened itself; idempotent."""

@@ -160,18 +160,16 @@ def decode_value(data: bytes, what: str, position: int | None = None) -> JSONVal
 def decode_messages(records: Iterable[Record]) -> list[Message]:
     """Decode stored messages; one that is not a JSON object raises `CorruptDataError` naming its position."""
     messages: list[Message] = []
-    add = messages.append
+    add, decode, restore = messages.append, _decode, restore_message
     for position, id, created_at, data in records:
         try:
-            value = _decode(data)
+            value = decode(data)
         except Exception:  # noqa: BLE001 - whatever went wrong: the careful path reads it, or names its position
             value = decode_value(data, f"the message at position {position}", position)
         if type(value) is not dict:
-            raise CorruptDataError(
-                f"the message at position {position} is not a JSON object",
-                position=position,
-            )
-        add(restore_message(value, id, position, created_at))
+            text = f"the message at position {position} is not a JSON object"
+            raise CorruptDataError(text, position=position)
+        add(restore(value, id, position, created_at))
     return messages
 
 

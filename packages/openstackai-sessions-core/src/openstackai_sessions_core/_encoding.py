@@ -46,11 +46,8 @@ class EncodedMetadata(NamedTuple):
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that tell a write's kind and payload; parts are told apart by their lengths."""
-    hasher = blake2b(digest_size=16)
-    for part in parts:
-        hasher.update(b"%d:" % len(part))
-        hasher.update(part)
-    return hasher.digest()
+    lengths = ",".join([str(len(part)) for part in parts]).encode()
+    return blake2b(b"".join((lengths, b":", *parts)), digest_size=16).digest()
 
 
 def is_large(messages: Sequence[object]) -> bool:
@@ -142,13 +139,9 @@ def encode_metadata(kind: bytes, mapping: Mapping[str, object], limits: Limits) 
 
 def digest_import(content: SessionImport) -> bytes:
     """The digest of an import: its mode and everything the document brings."""
-    parts = [
-        b"append" if content.append else b"replace",
-        repr(content.created_at).encode(),
-    ]
-    for id, created_at, data in content.messages:
-        parts += (id.encode(), b"%d" % created_at, data)
-    parts.append(b"metadata")
+    parts = [b"append" if content.append else b"replace", repr(content.created_at).encode()]
+    # By and by, so that a large document is not copied whole.
+    parts += [digest(id.encode(), b"%d" % created_at, data) for id, created_at, data in content.messages]
     for key in sorted(content.metadata):
         parts += (key.encode(), content.metadata[key])
     return digest(b"import_data", *parts)

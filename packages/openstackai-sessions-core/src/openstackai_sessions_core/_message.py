@@ -90,13 +90,17 @@ class Message(dict[str, JSONValue]):
         return restore_message, (dict(self), self._id, self._position, self._created_at)
 
 
+_new: Callable[[type[Message]], Message] = Message.__new__
+_fill: Callable[[Message, dict[str, JSONValue]], None] = Message.update
+
+
 def restore_message(data: dict[str, JSONValue], id: str, position: int, created_at: int) -> Message:
     """Build a message from its parts; the time is in microseconds since the epoch.
 
     Reading a thousand messages is mostly this function, so it goes around `__init__` and its datetime.
     """
-    message = Message.__new__(Message)
-    message.update(data)
+    message = _new(Message)
+    _fill(message, data)
     message._id = id  # noqa: SLF001 - this is its constructor
     message._position = position  # noqa: SLF001 - this is its constructor
     message._created_at = created_at  # noqa: SLF001 - this is its constructor

@@ -35,6 +35,8 @@ class SessionStore(Protocol):
     is remembered in the same atomic step as the write, also where there was nothing to do. A write that did something
     refreshes `updated_at` and the deadline; one past the deadline first ends that life of the session.
 
+    Methods are `def`, or plain ones that return a future: a write that is cancelled is awaited all the same.
+
     Errors: `BackendUnavailableError` where nothing was applied and trying again may help, `OutcomeUnknownError` where
     the engine may have applied the write, other `BackendError`s where nothing was applied.
     """
