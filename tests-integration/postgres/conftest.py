@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import pytest
+
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
 from postgres.places import PostgresPlace
 from servers.postgres import (

@@ -6,10 +6,11 @@ import itertools
 import os
 
 import psycopg
+from psycopg import sql
+
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
 from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
 from places import Place
-from psycopg import sql
 
 _numbers = itertools.count(1)
 

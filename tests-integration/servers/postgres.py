@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -54,7 +55,7 @@ class Server:
 
     def create_database(self, name: str) -> str:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" ENCODING \'UTF8\' TEMPLATE template0')
+            connection.execute(f"CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0")
         return self.url_of(name)
 
     def drop_database(self, name: str) -> None:
@@ -132,7 +133,7 @@ class OwnServer(Server):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def as_ordinary_user() -> dict[str, object]:
+def as_ordinary_user() -> dict[str, Any]:
     """Arguments of Popen: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
@@ -182,10 +183,10 @@ def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -
     data.mkdir(mode=0o700)
     if user:
         for path in (secret, data):
-            os.chown(path, int(str(user["user"])), int(str(user["group"])))
+            os.chown(path, user["user"], user["group"])
     options = ["-A", "scram-sha-256", "-U", "postgres", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
     initdb = [str(binaries.folder / "initdb"), "-D", str(data), "--no-instructions", *options]
-    made = subprocess.run(initdb, capture_output=True, text=True, cwd="/", check=False, **user)  # type: ignore[call-overload]
+    made = subprocess.run(initdb, capture_output=True, text=True, cwd="/", check=False, **user)
     if made.returncode:
         raise RuntimeError(f"initdb of {binaries.name} failed:\n{made.stdout}{made.stderr}")
     port = free_port()
@@ -197,9 +198,7 @@ def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -
         **(settings or {}),
     }
     url = f"postgresql://postgres:{PASSWORD}@{LOCALHOST}:{port}/postgres"
-    server = OwnServer(
-        url=url, name=binaries.name, binaries=binaries, folder=folder, port=port, settings=all_settings
-    )
+    server = OwnServer(url=url, name=binaries.name, binaries=binaries, folder=folder, port=port, settings=all_settings)
     try:
         server.start()
     except BaseException:
@@ -220,7 +219,7 @@ def _reachable(binaries: Binaries, folder: Path) -> Binaries:
 def engine_answers() -> bool:
     """Whether a container engine can be asked for a server."""
     try:
-        import docker
+        import docker  # type: ignore[import-untyped, unused-ignore]
 
         return bool(docker.from_env(timeout=2).ping())
     except Exception:  # noqa: BLE001 - whatever is wrong with it: there is none
@@ -230,7 +229,9 @@ def engine_answers() -> bool:
 @contextlib.contextmanager
 def container() -> Iterator[Server]:
     """A server in a container."""
-    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.community.postgres import (  # type: ignore[import-not-found, unused-ignore]
+        PostgresContainer,
+    )
 
     with PostgresContainer("postgres:18-alpine", driver=None) as running:
         yield Server(running.get_connection_url(), "postgres-container")
@@ -301,10 +302,14 @@ max_client_conn = 500
     user = as_ordinary_user()
     if user:
         for name in ("users", "pgbouncer.ini"):
-            os.chown(folder / name, int(str(user["user"])), int(str(user["group"])))
+            os.chown(folder / name, user["user"], user["group"])
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [program, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, cwd="/", **user  # type: ignore[call-overload]
+            [program, str(folder / "pgbouncer.ini")],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **user,
         )
     url = urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@{LOCALHOST}:{port}"))
     bouncer = PgBouncer(url, process, folder)

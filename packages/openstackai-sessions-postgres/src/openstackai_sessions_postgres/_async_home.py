@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from time import monotonic
@@ -59,10 +59,10 @@ class AsyncOwnConnection(AsyncConnection[Row]):
 
     @classmethod
     async def connect(  # type: ignore[override]
-        cls, conninfo: str = "", *, home: weakref.ref[AsyncHome], **arguments: Any
+        cls, conninfo: str = "", *, home: weakref.ref[AsyncHome], **arguments: object
     ) -> AsyncOwnConnection:
         try:
-            connection = await super().connect(conninfo, **arguments)
+            connection = await super().connect(conninfo, **arguments)  # type: ignore[arg-type]
         except psycopg.Error as error:
             if (owner := home()) is not None:
                 owner.failed(error)
@@ -147,9 +147,10 @@ class AsyncHome:
             result = await work(execute)
             committing = True
             await execute(b"COMMIT", None)
-            return result
         except (psycopg.Error, NoAnswerError) as error:
             failure = self._translate(connection, error, doubt=committing and connection.closed)
+        else:
+            return result
         finally:
             try:
                 if not connection.closed and connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
@@ -225,7 +226,7 @@ class AsyncHome:
         failure: SessionError | None = None
         while failure is None:
             try:
-                connection = await pool.getconn(timeout=GLANCE)
+                connection: AsyncConnection[Any] = await pool.getconn(timeout=GLANCE)
             except PoolTimeout:
                 if self._failure is not None and self._failure[0] >= began:
                     failure = connect_failure(self._failure[1], self._secrets, self._settings.where)

@@ -111,7 +111,7 @@ def bound(connection: psycopg.AsyncConnection[Any], timeout: float) -> None:
     """
     deadline = monotonic() + timeout
 
-    async def wait(gen: PQGen[T], interval: float = 0.0, timeout: float | None = None) -> T:  # noqa: ARG001, ASYNC109 - the driver's signature
+    async def wait(gen: PQGen[T], interval: float = 0.0, timeout: float | None = None) -> T:  # noqa: ARG001 - the driver's signature
         try:
             remaining = max(deadline - monotonic(), 0.001)
             return await wait_async(until(gen, deadline), connection.pgconn.socket, interval=remaining)
@@ -122,4 +122,3 @@ def bound(connection: psycopg.AsyncConnection[Any], timeout: float) -> None:
             raise
 
     vars(connection)["wait"] = wait
-

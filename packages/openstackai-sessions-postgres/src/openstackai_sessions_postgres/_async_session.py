@@ -8,7 +8,7 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from openstackai_sessions_core import AsyncSession, Limits, ValidationError
-from openstackai_sessions_postgres._async_shelf import AsyncSharedStore, share
+from openstackai_sessions_postgres._async_shelf import share
 from openstackai_sessions_postgres._settings import DEFAULT_SCHEMA, make_settings
 
 __all__ = ["AsyncPostgresSession"]
@@ -43,16 +43,24 @@ class AsyncPostgresSession(AsyncSession):
             connection_string, id(pool), schema, pool_min_size, pool_max_size, pool_timeout, timeout, retry_timeout,
             op_id_ttl, limits,
         )  # fmt: skip
-        super().__init__(share(arguments, lambda: make_settings(
-            connection_string,
-            pool=pool,
-            pool_class=AsyncConnectionPool,
-            schema=schema,
-            pool_min_size=pool_min_size,
-            pool_max_size=pool_max_size,
-            pool_timeout=pool_timeout,
-            timeout=timeout,
-            retry_timeout=retry_timeout,
-            op_id_ttl=op_id_ttl,
-            limits=limits,
-        ), pool), session_id, ttl=ttl)
+        super().__init__(
+            share(
+                arguments,
+                lambda: make_settings(
+                    connection_string,
+                    pool=pool,
+                    pool_class=AsyncConnectionPool,
+                    schema=schema,
+                    pool_min_size=pool_min_size,
+                    pool_max_size=pool_max_size,
+                    pool_timeout=pool_timeout,
+                    timeout=timeout,
+                    retry_timeout=retry_timeout,
+                    op_id_ttl=op_id_ttl,
+                    limits=limits,
+                ),
+                pool,
+            ),
+            session_id,
+            ttl=ttl,
+        )

@@ -58,9 +58,7 @@ class _Shelf:
     def find(self, arguments: Hashable) -> AsyncSharedStore | None:
         return self._by_arguments.get(arguments)
 
-    def put(
-        self, arguments: Hashable, settings: Settings, pool: AsyncConnectionPool[Any] | None
-    ) -> AsyncSharedStore:
+    def put(self, arguments: Hashable, settings: Settings, pool: AsyncConnectionPool[Any] | None) -> AsyncSharedStore:
         with self._lock:
             key = (settings.key(), id(pool))
             store = self._by_settings.get(key)

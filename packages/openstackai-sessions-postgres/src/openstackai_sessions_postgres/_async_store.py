@@ -190,6 +190,7 @@ class AsyncPostgresStore(AsyncBaseStore):
 
         async def all_parts(execute: Execute) -> Outcome:
             touched = False
+            result = Outcome(False)
             for number in range(len(cut)):
                 reply = Reply(*(await execute(self._texts.replace, part(number, touched=touched)))[0])
                 # A conflict is raised, which ends the transaction.

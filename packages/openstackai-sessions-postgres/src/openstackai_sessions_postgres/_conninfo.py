@@ -88,9 +88,13 @@ def _check_url(text: str) -> None:
         raise ValidationError(f"connection_string must begin with postgresql://{hint}")
     authority = re.split(r"[/?]", rest, maxsplit=1)[0]
     if authority.count("@") > 1 or "@" in rest[len(authority) :].partition("?")[0]:
-        raise ValidationError("connection_string holds an @ too many: in a user name or password write %40, and %2F for /")
+        raise ValidationError(
+            "connection_string holds an @ too many: in a user name or password write %40, and %2F for /"
+        )
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise ValidationError("connection_string holds a % that two hex digits do not follow: for a percent sign write %25")
+        raise ValidationError(
+            "connection_string holds a % that two hex digits do not follow: for a percent sign write %25"
+        )
     hosts = authority.rpartition("@")[2]
     for host in hosts.split(","):
         port = host.rpartition("]")[2].partition(":")[2]

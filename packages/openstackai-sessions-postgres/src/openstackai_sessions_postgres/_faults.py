@@ -26,26 +26,42 @@ __all__ = ["NoAnswerError", "NoSchemaError", "Secrets", "connect_failure", "reda
 
 LONGEST_UNSURE = 3
 
-# What a server answers for want of the right moment: the transaction was rolled back, and another try may do.
-PASSING = {
-    "40001",  # serialization_failure
-    "40P01",  # deadlock_detected
-    "55P03",  # lock_not_available
-    "57014",  # query_canceled, by statement_timeout or an administrator
-    "57P01",  # admin_shutdown
-    "57P02",  # crash_shutdown
-    "57P03",  # cannot_connect_now
-    "57P05",  # idle_session_timeout
-    "25P03",  # idle_in_transaction_session_timeout
-    "53300",  # too_many_connections
-    "53200",  # out_of_memory, of one backend
-    "0A000",  # a plan made before a migration
-    "26000",  # a prepared statement that is not there: an unrecognised pooler
-    "42P05",  # one that is there already: the same
+
+class NoSchemaError(BackendUnavailableError):
+    """The tables are not there (any more): make them, then try again."""
+
+
+# For what an SQLSTATE that a server answers with stands: in each case the transaction was rolled back.
+PASSING = (BackendUnavailableError, "PostgreSQL cannot do this just now")
+NO_SCHEMA = (NoSchemaError, "the tables of this library are not there")
+FULL = (StorageFullError, "the server has no room")
+ENCODING = (UnsupportedError, "the database cannot hold this text; make one with ENCODING 'UTF8'")
+OTHER_STATE: tuple[type[SessionError], str] = (BackendError, "PostgreSQL refused the statement")
+STATES: dict[str, tuple[type[SessionError], str]] = {
+    "40001": PASSING,  # serialization_failure
+    "40P01": PASSING,  # deadlock_detected
+    "55P03": PASSING,  # lock_not_available
+    "57014": PASSING,  # query_canceled, by statement_timeout or an administrator
+    "57P01": PASSING,  # admin_shutdown
+    "57P02": PASSING,  # crash_shutdown
+    "57P03": PASSING,  # cannot_connect_now
+    "57P05": PASSING,  # idle_session_timeout
+    "25P03": PASSING,  # idle_in_transaction_session_timeout
+    "53300": PASSING,  # too_many_connections
+    "53200": PASSING,  # out_of_memory, of one backend
+    "0A000": PASSING,  # a plan made before a migration
+    "26000": PASSING,  # a prepared statement that is not there: an unrecognised pooler
+    "42P05": PASSING,  # one that is there already: the same
+    "42P01": NO_SCHEMA,  # undefined_table
+    "42883": NO_SCHEMA,  # undefined_function
+    "3F000": NO_SCHEMA,  # invalid_schema_name
+    "53100": FULL,  # disk_full
+    "53400": FULL,  # configuration_limit_exceeded, such as temp_file_limit
+    "22P05": ENCODING,  # untranslatable_character
+    "22021": ENCODING,  # character_not_in_repertoire
+    "25006": (ReadOnlyError, "the server takes no writes"),
+    "42501": (BackendError, "the role may not do this; see the permissions in the documentation"),
 }
-NO_SCHEMA = {"42P01", "3F000", "42883"}
-FULL = {"53100", "53400"}
-ENCODING = {"22P05", "22021"}
 # What a server or a handshake says that no later try will change.
 FINAL_CONNECT_ERROR = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|not permitted to log in"
@@ -56,10 +72,6 @@ FINAL_CONNECT_ERROR = re.compile(
 
 class NoAnswerError(Exception):
     """The server was silent for longer than an operation may take."""
-
-
-class NoSchemaError(BackendUnavailableError):
-    """The tables are not there (any more): make them, then try again."""
 
 
 class Secrets:
@@ -160,20 +172,10 @@ def _certain(error: Exception) -> SessionError:
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
     if state is None:
         return BackendUnavailableError(f"the connection to PostgreSQL was lost: {_text(error)}")
-    text = f"{_text(error)} (SQLSTATE {state})"
-    if state in PASSING or state.startswith("08"):
-        return BackendUnavailableError(text)
-    if state in NO_SCHEMA:
-        return NoSchemaError(text)
-    if state == "25006":
-        return ReadOnlyError(f"the server takes no writes: {text}")
-    if state in FULL:
-        return StorageFullError(text)
-    if state == "42501":
-        return BackendError(f"the role may not do this: {text}; see the permissions in the documentation")
-    if state in ENCODING:
-        return UnsupportedError(f"the database cannot hold this text; create it with ENCODING 'UTF8': {text}")
-    return BackendError(f"PostgreSQL refused the statement: {text}")
+    kind, meaning = STATES.get(state, OTHER_STATE)
+    if state.startswith("08"):
+        kind, meaning = PASSING
+    return kind(f"{meaning}: {_text(error)} (SQLSTATE {state})")
 
 
 def _text(error: Exception) -> str:

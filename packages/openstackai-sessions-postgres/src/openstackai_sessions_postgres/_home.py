@@ -60,10 +60,10 @@ class OwnConnection(Connection[Row]):
 
     @classmethod
     def connect(  # type: ignore[override]
-        cls, conninfo: str = "", *, home: weakref.ref[Home], **arguments: Any
+        cls, conninfo: str = "", *, home: weakref.ref[Home], **arguments: object
     ) -> OwnConnection:
         try:
-            connection = super().connect(conninfo, **arguments)
+            connection = super().connect(conninfo, **arguments)  # type: ignore[arg-type]
         except psycopg.Error as error:
             if (owner := home()) is not None:
                 owner.failed(error)
@@ -148,9 +148,10 @@ class Home:
             result = work(execute)
             committing = True
             execute(b"COMMIT", None)
-            return result
         except (psycopg.Error, NoAnswerError) as error:
             failure = self._translate(connection, error, doubt=committing and connection.closed)
+        else:
+            return result
         finally:
             try:
                 if not connection.closed and connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
@@ -226,7 +227,7 @@ class Home:
         failure: SessionError | None = None
         while failure is None:
             try:
-                connection = pool.getconn(timeout=GLANCE)
+                connection: Connection[Any] = pool.getconn(timeout=GLANCE)
             except PoolTimeout:
                 if self._failure is not None and self._failure[0] >= began:
                     failure = connect_failure(self._failure[1], self._secrets, self._settings.where)

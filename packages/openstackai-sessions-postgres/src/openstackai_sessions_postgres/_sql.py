@@ -480,7 +480,7 @@ END $function$;
 """.replace("NOW", NOW)
 
 # Numbered from 1, applied once each, in order, never edited after a release.
-MIGRATIONS = ("".join((TABLES, APPEND, POP, CLEAR, WRITE_METADATA, IMPORT, DELETE, PURGE)),)
+MIGRATIONS = (TABLES + APPEND + POP + CLEAR + WRITE_METADATA + IMPORT + DELETE + PURGE,)
 
 VERSIONS = (
     "CREATE TABLE IF NOT EXISTS {schema}.migrations (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL)"
@@ -528,9 +528,7 @@ SELECT s.first_position, s.updated_at FROM s""".replace("NUMBER", str(number))
 
 
 COLUMNS = "m.position, m.id, m.created_at, convert_to(m.data, 'UTF8')"
-OF_VISIBLE = (
-    "EXISTS (SELECT FROM {schema}.sessions s WHERE s.session_id = %(session_id)s AND " + VISIBLE + " LIFE)"
-)
+OF_VISIBLE = "EXISTS (SELECT FROM {schema}.sessions s WHERE s.session_id = %(session_id)s AND " + VISIBLE + " LIFE)"
 LIST = (
     "SELECT s.session_id, s.message_count, s.created_at, s.updated_at FROM {schema}.sessions s WHERE "
     + VISIBLE
@@ -572,8 +570,7 @@ TEXTS = {
     "metadata": "SELECT x.key, convert_to(x.value, 'UTF8') FROM {schema}.metadata x"
     " WHERE x.session_id = %(session_id)s AND " + OF_VISIBLE.replace(" LIFE", ""),
     "metadata_of": "SELECT x.key, convert_to(x.value, 'UTF8') FROM {schema}.metadata x"
-    " WHERE x.session_id = %(session_id)s AND x.key = ANY (%(keys)b::varchar[]) AND "
-    + OF_VISIBLE.replace(" LIFE", ""),
+    " WHERE x.session_id = %(session_id)s AND x.key = ANY (%(keys)b::varchar[]) AND " + OF_VISIBLE.replace(" LIFE", ""),
     "load": "WITH s AS MATERIALIZED (SELECT s.session_id, s.created_at FROM {schema}.sessions s"
     " WHERE s.session_id = %(session_id)s AND "
     + VISIBLE
@@ -630,12 +627,12 @@ def statements(schema: str) -> Statements:
     name = sql.Identifier(schema)
 
     def fill(text: str) -> bytes:
-        return sql.SQL(text).format(schema=name).as_bytes(None)  # type: ignore[arg-type]
+        return sql.SQL(text).format(schema=name).as_bytes(None)
 
     # A quoted name may hold a percent sign, which a statement with parameters writes twice.
     def with_parameters(text: str) -> bytes:
-        quoted = sql.SQL(name.as_string(None).replace("%", "%%"))  # type: ignore[arg-type]
-        return sql.SQL(text).format(schema=quoted).as_bytes(None)  # type: ignore[arg-type]
+        quoted = sql.SQL(name.as_string(None).replace("%", "%%"))
+        return sql.SQL(text).format(schema=quoted).as_bytes(None)
 
     plain = ("ready", "durability", "create_schema", "versions", "version")
     filled = {key: (fill if key in plain else with_parameters)(text) for key, text in TEXTS.items()}

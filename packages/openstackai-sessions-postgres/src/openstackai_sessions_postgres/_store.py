@@ -191,6 +191,7 @@ class PostgresStore(BaseStore):
 
         def all_parts(execute: Execute) -> Outcome:
             touched = False
+            result = Outcome(False)
             for number in range(len(cut)):
                 reply = Reply(*(execute(self._texts.replace, part(number, touched=touched)))[0])
                 # A conflict is raised, which ends the transaction.
