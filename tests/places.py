@@ -42,7 +42,7 @@ class Place(ABC):
     def elapse(self, seconds: float) -> None:
         """Let time pass on the store's clock."""
 
-    def clean(self) -> None:
+    def clean(self) -> None:  # noqa: B027 - most have nothing to do
         """Remove what the test left."""
 
 

@@ -28,7 +28,9 @@ def main() -> int:
     sources = [str(path) for path in sorted(ROOT.glob("packages/*/src"))]
     for base, targets in roots():
         print(f"mypy {base.relative_to(ROOT).as_posix() if base != ROOT else 'packages'}", flush=True)
-        path = os.pathsep.join([*sources, str(base), str(ROOT / "tests")] if base != ROOT else sources)
+        # As pytest has them on its path: the helpers of tests/, and the tools.
+        helpers = [] if base == ROOT else [base, ROOT / "tests", ROOT / "tools"]
+        path = os.pathsep.join([*sources, *dict.fromkeys(map(str, helpers))])
         names = [str(target.relative_to(ROOT)) for target in targets]
         done = subprocess.run(["mypy", *names], cwd=ROOT, env=os.environ | {"MYPYPATH": path}, check=False)
         failed = failed or done.returncode != 0

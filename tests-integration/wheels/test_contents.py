@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import subprocess
 import tarfile
 import zipfile
 from email.parser import Parser
@@ -85,6 +86,13 @@ def test_an_sdist_holds_the_sources_and_what_a_reader_wants(wheelhouse: Path, na
     # Hatch adds .gitignore, so that a wheel built from the sdist leaves out what one built from the checkout does.
     texts = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
     assert files == {f"src/{file}" for file in source_files(name)} | texts
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wheel_built_from_the_sdist_holds_the_same_files(wheelhouse: Path, tmp_path: Path, name: str) -> None:
+    (sdist,) = wheelhouse.glob(f"{name.replace('-', '_')}-[0-9]*.tar.gz")
+    subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(sdist)], check=True)
+    assert sorted(wheel(tmp_path, name).namelist()) == sorted(wheel(wheelhouse, name).namelist())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,7 +38,7 @@ class SlowStore(AsyncFaultyStore):
 async def test_cancelling_at_every_turn_leaves_all_or_nothing(turns: int) -> None:
     store = SlowStore(AsyncInMemoryStore())
     session, seen = store.session("s"), []
-    session.on(SessionEvent.MESSAGE_ADDED, lambda message: seen.append(message))
+    session.on(SessionEvent.MESSAGE_ADDED, seen.append)
     task = asyncio.create_task(session.add_messages([{"n": 1}, {"n": 2}, {"n": 3}]))
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -174,5 +174,5 @@ async def test_sync_sessions_refuse_async_handlers() -> None:
             session.on(SessionEvent.MESSAGE_ADDED, asynchronous)
     with pytest.raises(ValidationError, match="async"):
         session.on(SessionEvent.MESSAGE_ADDED)(handler)
-    session.on(SessionEvent.MESSAGE_ADDED, lambda message: handler(message))
+    session.on(SessionEvent.MESSAGE_ADDED, lambda message: handler(message))  # noqa: PLW0108 - the point
     session.add_message("user", "the lambda's coroutine is closed and logged")

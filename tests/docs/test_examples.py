@@ -1,7 +1,8 @@
 """Every Python example in the documentation runs and prints what it says.
 
-The examples of a page are one program, run in a new folder. `# -> text` at the end of a line, or on a line of its own,
-says what is printed; a page that says so once says all of it. An example after a comment `<!-- not run: why -->` is left out.
+The examples of a page are one program, run in a new folder. `# -> text`, at the end of a line or on a line of its own,
+says what is printed; a page that says so once says all of it. A comment before an example sets it apart:
+`<!-- a program of its own -->`, or `<!-- not run: why -->`.
 """
 
 from __future__ import annotations
@@ -23,18 +24,26 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
     if "_build" not in path.parts
 )
-EXAMPLE = re.compile(r"^(?P<not_run><!-- not run: .+ -->\n+)?```python\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(
+    r"^(?:<!-- (?P<apart>a program of its own|not run: [^\n]+) -->\n+)?"
+    r"(?P<indent> *)```python\n(?P<source>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
 PRINTED = re.compile(r"# -> (.*)$", re.MULTILINE)
 
 
-def program(page: str) -> str:
-    """The examples of a page as one program, each line under its number on the page."""
-    lines: list[str] = []
+def programs(page: str) -> list[str]:
+    """The programs of a page that has any: the one of all examples, then those apart; lines keep their numbers."""
+    together: list[str] = []
+    apart: list[list[str]] = []
     for example in EXAMPLE.finditer(page):
-        if not example["not_run"]:
-            lines += [""] * (page.count("\n", 0, example.start("source")) - len(lines))
-            lines += example["source"].splitlines()
-    return "\n".join(lines)
+        if (example["apart"] or "").startswith("not run"):
+            continue
+        lines = [] if example["apart"] else together
+        lines += [""] * (page.count("\n", 0, example.start("source")) - len(lines))
+        lines += [line.removeprefix(example["indent"]) for line in example["source"].splitlines()]
+        apart += [lines] if example["apart"] else []
+    return ["\n".join(lines) for lines in [together, *apart] if lines]
 
 
 @pytest.fixture(scope="module")
@@ -48,27 +57,30 @@ def model() -> Iterator[dict[str, str]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if program((ROOT / page).read_text("utf-8"))])
+@pytest.mark.parametrize("page", [page for page in PAGES if programs((ROOT / page).read_text("utf-8"))])
 def test_the_examples_of_a_page_run_and_print_what_it_says(page: str, tmp_path: Path, model: dict[str, str]) -> None:
-    source = program((ROOT / page).read_text("utf-8"))
-    script = tmp_path / "examples.py"
-    script.write_text(source, "utf-8")
     environment = os.environ | model | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, f"{page}: {done.stderr}"
-    if said := PRINTED.findall(source):
-        assert done.stdout.splitlines() == said
+    for source in programs((ROOT / page).read_text("utf-8")):
+        script = tmp_path / "examples.py"
+        script.write_text(source, "utf-8")
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{page}: {done.stderr}"
+        if said := PRINTED.findall(source):
+            assert done.stdout.splitlines() == said
 
 
-def test_examples_keep_their_lines_and_what_is_not_run_is_left_out() -> None:
+def test_examples_keep_their_lines_and_what_is_set_apart_is() -> None:
     left_out = "<!-- not run: needs a server -->\n```python\nfail()\n```\n"
-    page = f"# A\n\n```python\nx = 1\n```\n\n{left_out}```python\ny = 2\n```\n"
-    assert program(page).splitlines() == ["", "", "", "x = 1", *[""] * 7, "y = 2"]
+    own = "<!-- a program of its own -->\n\n```python\nx = 3\n```\n"
+    page = f"# A\n\n```python\nx = 1\n```\n{left_out}- item\n  ```python\n  y = 2\n  ```\n{own}"
+    together, apart = programs(page)
+    assert together.splitlines() == ["", "", "", "x = 1", *[""] * 7, "y = 2"]
+    assert apart.splitlines() == [*[""] * 16, "x = 3"]

@@ -366,6 +366,9 @@ async def test_the_adapter_pops_and_clears(session: Session | AsyncSession) -> N
     assert await adapted.get_items() == items
     assert await adapted.get_items(2) == items[1:]
     assert await adapted.get_items(limit=0) == []
+    adapted.session_settings = agents.SessionSettings(limit=1)
+    assert (await adapted.get_items(), await adapted.get_items(2)) == (items[2:], items[1:])
+    adapted.session_settings = None
     popped = await adapted.pop_item()
     assert (popped, type(popped)) == (items[2], dict)
     await adapted.clear_session()

@@ -53,6 +53,7 @@ class _Entry:
         "log",
         "metadata",
         "next_position",
+        "queued",
         "ttl",
         "updated_at",
     )
@@ -67,6 +68,8 @@ class _Entry:
         self.updated_at = now
         self.ttl: int | None = None
         self.deadline: int | None = None
+        # Its entry in the queue of deadlines: no later than the deadline, which moves on with every write.
+        self.queued: int | None = None
 
 
 class InMemoryStore(BaseStore):
@@ -96,7 +99,7 @@ class InMemoryStore(BaseStore):
         self._lives = itertools.count(1)
         self._operations: dict[tuple[str, str], tuple[int, bytes, Outcome]] = {}
         self._remembered: deque[tuple[int, tuple[str, str]]] = deque()
-        # Every session with a deadline has one entry here, under a deadline that may since have moved on.
+        # A heap of (deadline, life, session id): each session that has a deadline has an entry no later than that.
         self._deadlines: list[tuple[int, int, str]] = []
         self._closed = False
         watch_forks(self)
@@ -339,13 +342,16 @@ class InMemoryStore(BaseStore):
         if entry is None:
             entry = self._sessions[session_id] = _Entry(next(self._lives), now)
         entry.updated_at = now
-        had_deadline = entry.deadline is not None
         entry.ttl = entry.ttl if ttl is None else ttl
         if entry.ttl is not None:
             entry.deadline = now + entry.ttl
-            if not had_deadline:
-                heapq.heappush(self._deadlines, (entry.deadline, entry.life, session_id))
+            if entry.queued is None or entry.deadline < entry.queued:
+                self._queue(session_id, entry, entry.deadline)
         return entry
+
+    def _queue(self, session_id: str, entry: _Entry, deadline: int) -> None:
+        entry.queued = deadline
+        heapq.heappush(self._deadlines, (deadline, entry.life, session_id))
 
     def _recall(self, session_id: str, op: Operation, now: int) -> Outcome | None:
         found = self._operations.get((session_id, op.id))
@@ -379,15 +385,15 @@ class InMemoryStore(BaseStore):
         steps = 0
         while self._deadlines and self._deadlines[0][0] <= now and (most is None or steps < most):
             steps += 1
-            _, life, session_id = heapq.heappop(self._deadlines)
+            queued, life, session_id = heapq.heappop(self._deadlines)
             entry = self._sessions.get(session_id)
-            if entry is None or entry.life != life or entry.deadline is None:
+            if entry is None or entry.life != life or entry.queued != queued or entry.deadline is None:
                 continue
             if _is_over(entry, now):
                 del self._sessions[session_id]
                 dropped += 1
             else:
-                heapq.heappush(self._deadlines, (entry.deadline, life, session_id))
+                self._queue(session_id, entry, entry.deadline)
         return dropped
 
     def _check_metadata(self, metadata: Mapping[str, bytes]) -> None:

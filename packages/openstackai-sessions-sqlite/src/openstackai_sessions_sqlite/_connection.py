@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
-from openstackai_sessions_core import BackendError, ReadOnlyError, SessionError, ValidationError
+from openstackai_sessions_core import BackendError, ReadOnlyError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_sqlite._errors import CANTOPEN, READONLY, code_of, is_busy, translate
 from openstackai_sessions_sqlite._migrations import migrate, needs_migration
 
@@ -26,6 +26,8 @@ Synchronous: TypeAlias = Literal["full", "normal"]
 MEMORY = ":memory:"
 JOURNAL_BYTES = 64 * 1024 * 1024
 CACHED_STATEMENTS = 256
+# At most, of each connection: enough for the newest messages of a few hundred conversations.
+CACHE_KIB = 16 * 1024
 # In seconds. SQLite's own waiting lets one process starve the others; short waits of random length are fair.
 WAIT = (0.0001, 0.001)
 
@@ -46,10 +48,15 @@ def identify(path: str, *, unwatched: bool = False) -> Identity | None:
         return None
     if not unwatched:
         return Identity(found.st_dev, found.st_ino)
-    return Identity(found.st_dev, found.st_ino, -1 if os.path.exists(f"{path}-wal") else found.st_mtime_ns)
+    return Identity(found.st_dev, found.st_ino, -1 if _has_journal(path) else found.st_mtime_ns)
 
 
-def patiently(attempt: Callable[[], T], deadline: float) -> T:
+def _has_journal(path: str) -> bool:
+    """Whether there are writes that have not reached the file itself yet."""
+    return any(os.path.exists(path + ending) for ending in ("-wal", "-journal"))
+
+
+def patiently(attempt: Callable[[], T], deadline: float, meanwhile: Callable[[], None] | None = None) -> T:
     """Try until no other connection is in the way, or the deadline (monotonic) has passed."""
     while True:
         try:
@@ -57,6 +64,8 @@ def patiently(attempt: Callable[[], T], deadline: float) -> T:
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() >= deadline:
                 raise
+        if meanwhile is not None:
+            meanwhile()
         time.sleep(random.uniform(*WAIT))
 
 
@@ -90,8 +99,9 @@ class Channel:
         self._db: sqlite3.Connection | None = None
         self._identity: Identity | None = None
         self._unwatched = False
-        # The thread that used it last: the one that holds the lock, while the lock is held.
-        self._user = 0
+        self._destroyed = False
+        # The thread that is using it, which holds the lock.
+        self.user = 0
 
     @property
     def identity(self) -> Identity | None:
@@ -100,7 +110,6 @@ class Channel:
 
     def use(self, deadline: float) -> sqlite3.Connection:
         """The connection to the file that lies at the path now, with no transaction under way."""
-        self._user = threading.get_ident()
         db = self._db
         if db is not None:
             if self.path != MEMORY and identify(self.path, unwatched=self._unwatched) != self._identity:
@@ -109,6 +118,8 @@ class Channel:
                 if db.in_transaction:  # an interrupt struck while an earlier one was being dealt with
                     db.execute("ROLLBACK")
                 return db
+        if self._destroyed:
+            raise SessionClosedError("the store is closed; make a new one")
         self._db = db = self._open(deadline)
         if self.path != MEMORY:
             self._identity = identify(self.path, unwatched=self._unwatched)
@@ -136,7 +147,8 @@ class Channel:
             db.close()
 
     def destroy(self) -> None:
-        """Close the connection, also of what is in memory only."""
+        """Close the connection for good, also of what is in memory only."""
+        self._destroyed = True
         db, self._db = self._db, None
         if db is not None:
             db.close()
@@ -145,14 +157,15 @@ class Channel:
 
     def rest(self) -> bool:
         """Take the lock for a fork; False where this very thread is using the connection (a signal handler forks)."""
-        while not self.lock.acquire(timeout=1.0):
-            if self._user == threading.get_ident():
-                return False
+        if self.user == threading.get_ident():
+            return False
+        self.lock.acquire()
         return True
 
     def begin_in_child(self, *, rested: bool) -> None:
         """Begin with a lock of the child's own; a connection that was in use at the fork stays untouched for ever."""
         self.lock = threading.Lock()
+        self.user = 0
         if not rested:
             _untouchable.append(self._db)
             self._db = self._identity = None
@@ -166,11 +179,10 @@ class Channel:
             try:
                 due = patiently(lambda: needs_migration(db, self.path), deadline)
             except sqlite3.OperationalError as error:
-                if code_of(error) != CANTOPEN or self.path == MEMORY:
+                if code_of(error) not in (CANTOPEN, READONLY):
                     raise
-                # In a directory where nothing can be created, SQLite reads a WAL file only as one that never changes.
                 db.close()
-                return self._open_unchanging()
+                return self._open_unchanging(error)
             self._set_up(db, deadline)
             if due:
                 patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
@@ -192,8 +204,12 @@ class Channel:
             # macOS alone needs to be told that a sync should reach the disk itself.
             db.execute("PRAGMA fullfsync = ON")
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
-    def _open_unchanging(self) -> sqlite3.Connection:
+    def _open_unchanging(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
+        """Open a file in a directory where nothing can be created, which SQLite reads only as one that never changes."""
+        if not os.path.isfile(self.path) or _has_journal(self.path):
+            raise error
         self._unwatched = True
         db = _connect(f"{Path(self.path).as_uri()}?mode=ro&immutable=1", uri=True)
         try:

@@ -176,6 +176,7 @@ class Database:
             return
         if self.path == MEMORY:
             engine.destroy()
+            engine.stop_thread()
         else:
             engine.owners.discard(id(self))
             registry.close_unless_owned(engine)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
-from openstackai_sessions_core import OutcomeUnknownError, SessionError
+from openstackai_sessions_core import BackendError, OutcomeUnknownError, SessionError
 from openstackai_sessions_sqlite._connection import MEMORY, Channel, Identity, Synchronous, explain, patiently
 
 __all__ = ["Engine", "Run"]
@@ -72,6 +72,8 @@ class Engine:
 
     def _start_afresh(self) -> None:
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
+        # Writes that were taken from the queue before their turn.
+        self._backlog: list[Job[object]] = []
         self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()
         # The thread holds jobs that it has not begun: newcomers join the queue behind them.
@@ -97,6 +99,8 @@ class Engine:
             if self._news:
                 self._tell()
             return result
+        if self._writer.user == threading.get_ident():
+            raise BackendError("a signal handler or a finalizer began a write inside another one; nothing was applied")
         job = Job(run, deadline, writes=True)
         self._enqueue(job)
         assert job.gate is not None
@@ -165,10 +169,10 @@ class Engine:
         me = threading.current_thread()
         while True:
             try:
-                job = self._queue.get(timeout=IDLE)
+                job = self._queue.get(timeout=0 if self._backlog else IDLE)
             except Empty:
                 job = None
-            if job is None and self._queue.empty():
+            if job is None and self._queue.empty() and not self._backlog:
                 # First give up the place, then look again: whoever queued a job before that is seen here, whoever
                 # does so after it starts another thread.
                 self._thread = None
@@ -191,7 +195,10 @@ class Engine:
             return self._thread is thread
 
     def _take(self, first: Job[object] | None) -> list[Job[object]]:
-        batch = [] if first is None else [first]
+        batch = self._backlog
+        self._backlog = []
+        if first is not None:
+            batch.append(first)
         while len(batch) < BATCH:
             try:
                 job = self._queue.get_nowait()
@@ -204,14 +211,8 @@ class Engine:
     def _run_batch(self, batch: list[Job[object]]) -> None:
         """Run the reads, which see what is committed, then the writes; tell each caller as soon as that is true."""
         batch = [job for job in batch if job.future is None or not job.future.cancelled()]
-        reads = [job for job in batch if not job.writes]
+        self._run_reads([job for job in batch if not job.writes])
         writes = [job for job in batch if job.writes]
-        for job in reads:
-            try:
-                job.result = self._read(self._writer, job.run, job.deadline)
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                job.error = error
-        _deliver(reads)
         if len(writes) > 1:
             writes = self._transact_together(writes)
         for job in writes:
@@ -221,38 +222,59 @@ class Engine:
                 job.error = error
             _deliver([job])
 
+    def _run_reads(self, jobs: list[Job[object]]) -> None:
+        for job in jobs:
+            try:
+                job.result = self._read(self._writer, job.run, job.deadline)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                job.error = error
+        _deliver(jobs)
+
     # -- Holding the lock -------------------------------------------------------------------------------------------
 
     def _transact(self, run: Run[T], deadline: float) -> T:
         writer = self._writer
         committing = False
         try:
-            db = self._use(self._writer, deadline)
-            patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
+            db = self._begin(deadline)
             result = run(db)
             committing = True
-            db.execute("COMMIT")
+            patiently(lambda: db.execute("COMMIT"), deadline)
         except BaseException as error:
             writer.undo(error)
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path, committing=committing) from error
             raise
+        finally:
+            writer.user = 0
         return result
+
+    def _begin(self, deadline: float) -> sqlite3.Connection:
+        db = self._use(self._writer, deadline)
+        meanwhile = self._serve_reads if threading.current_thread() is self._thread else None
+        patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline, meanwhile)
+        return db
+
+    def _serve_reads(self) -> None:
+        """While another process holds the file's write lock, run what does not need it."""
+        waiting = self._take(None)
+        self._backlog += [job for job in waiting if job.writes]
+        self._run_reads([job for job in waiting if not job.writes])
+        self._writer.user = threading.get_ident()
 
     def _transact_together(self, jobs: list[Job[object]]) -> list[Job[object]]:
         """Commit several writes at once; return those that are to be run again, each alone."""
         committing = False
         try:
             deadline = min(job.deadline for job in jobs)
-            db = self._use(self._writer, deadline)
-            patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline)
+            db = self._begin(deadline)
             for job in jobs:
                 try:
                     job.result = job.run(db)
                 except SessionError as error:  # refused before it wrote anything
                     job.error = error
             committing = True
-            db.execute("COMMIT")
+            patiently(lambda: db.execute("COMMIT"), deadline)
         except BaseException as error:  # noqa: BLE001 - whose it is, running alone will show
             self._writer.undo(error)
             for job in jobs:
@@ -265,6 +287,8 @@ class Engine:
             for job in again:
                 job.error = None
             return again
+        finally:
+            self._writer.user = 0
         _deliver(jobs)
         return []
 
@@ -277,6 +301,8 @@ class Engine:
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
             raise
+        finally:
+            channel.user = 0
 
     def _read_once(self, channel: Channel, run: Run[T], deadline: float, *, whole: bool) -> T:
         db = self._use(channel, deadline)
@@ -288,6 +314,7 @@ class Engine:
         return result
 
     def _use(self, channel: Channel, deadline: float) -> sqlite3.Connection:
+        channel.user = threading.get_ident()
         before = channel.identity
         db = channel.use(deadline)
         if channel.identity != before:
@@ -304,19 +331,25 @@ class Engine:
     def close(self) -> None:
         """Finish what is queued and close the connections; the next use opens others."""
         with self._writer.lock:
-            while not self._queue.empty():
+            while self._backlog or not self._queue.empty():
                 self._run_batch(self._take(None))
             self._writer.close()
         for reader in self._readers:
             with reader.lock:
                 reader.close()
-        self._stop_thread()
 
     def destroy(self) -> None:
         """Close for good, also what is in memory only."""
         self.close()
         with self._writer.lock:
             self._writer.destroy()
+
+    def stop_thread(self) -> None:
+        """Let the thread end now rather than when it has been idle for a while."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._queue.put(None)
+            thread.join(IDLE)
 
     def abandon(self, _: object = None) -> None:
         """Close for good if nobody is at work, without waiting."""
@@ -332,12 +365,6 @@ class Engine:
             return False
         self.close()
         return True
-
-    def _stop_thread(self) -> None:
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            self._queue.put(None)
-            thread.join(IDLE)
 
     # -- Fork: no connection may be open when it happens --------------------------------------------------------------
 

@@ -62,6 +62,7 @@ class Registry:
         """Close an engine that an owner has given back; others that use it open it again."""
         if not engine.owners:
             self._close(engine)
+            engine.stop_thread()
 
     def _has_opened(self, engine: Engine) -> None:
         with self._lock:

@@ -93,6 +93,12 @@ SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
 FROM sessions AS s JOIN messages AS m ON m.session = s.key
 WHERE {LIVE} AND m.position < ? ORDER BY m.position DESC LIMIT ?
 """
+# The same as one row: each column as a list, of which the separator is in no id and in no JSON.
+SEPARATOR = "\x1e"
+TOGETHER = f"""
+SELECT count(*), group_concat(position), group_concat(id, char(30)), group_concat(created_at),
+CAST(group_concat(data, char(30)) AS BLOB) FROM ({WINDOW.replace("CAST(m.data AS BLOB)", "m.data")})
+"""
 SCAN = f"""
 SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
 FROM sessions AS s JOIN messages AS m ON m.session = s.key
