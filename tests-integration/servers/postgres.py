@@ -173,7 +173,7 @@ def find_binaries() -> list[Binaries]:
 
 def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -> OwnServer:
     """Make a new cluster and start it; the caller calls `remove()`."""
-    folder = Path(tempfile.mkdtemp(prefix="sessions-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-for-tests-"))
     folder.chmod(0o755)
     user = as_ordinary_user()
     binaries = _reachable(binaries, folder)
@@ -280,7 +280,7 @@ def make_pgbouncer(server: Server, *, pool_size: int = 4) -> PgBouncer:
     """Start a PgBouncer with its defaults but for the pool's mode and size."""
     program = find_pgbouncer()
     assert program is not None
-    folder = Path(tempfile.mkdtemp(prefix="sessions-pgbouncer-"))
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-for-tests-"))
     folder.chmod(0o755)
     parts = urlsplit(server.url)
     port = free_port()

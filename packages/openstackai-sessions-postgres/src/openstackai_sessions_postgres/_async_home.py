@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -153,7 +154,7 @@ class AsyncHome:
             return result
         finally:
             try:
-                if not connection.closed and connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
                     with suppress(psycopg.Error, NoAnswerError):
                         await execute(b"ROLLBACK", None)
             finally:
@@ -176,7 +177,8 @@ class AsyncHome:
         cursor = AsyncCursor(connection, row_factory=tuple_row)
         prepare = direct and parameters is not None
         await cursor.execute(statement, parameters, prepare=prepare, binary=parameters is not None)
-        return await cursor.fetchall() if cursor.description is not None else []
+        result = cursor.pgresult
+        return await cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
 
     async def _look_at(self, connection: AsyncConnection[Any]) -> bool:
         """Find out, once a connection, whether a pooler stands between: then nothing may be prepared."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import Connection, Cursor
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
@@ -154,7 +155,7 @@ class Home:
             return result
         finally:
             try:
-                if not connection.closed and connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
                     with suppress(psycopg.Error, NoAnswerError):
                         execute(b"ROLLBACK", None)
             finally:
@@ -177,7 +178,8 @@ class Home:
         cursor = Cursor(connection, row_factory=tuple_row)
         prepare = direct and parameters is not None
         cursor.execute(statement, parameters, prepare=prepare, binary=parameters is not None)
-        return cursor.fetchall() if cursor.description is not None else []
+        result = cursor.pgresult
+        return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
 
     def _look_at(self, connection: Connection[Any]) -> bool:
         """Find out, once a connection, whether a pooler stands between: then nothing may be prepared."""

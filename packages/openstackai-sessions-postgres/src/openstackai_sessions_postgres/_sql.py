@@ -20,7 +20,8 @@ __all__ = ["MIGRATIONS", "SMALL_BATCH", "Statements", "schema_sql", "statements"
 # Batches up to this size have their own prepared append; larger ones go through the function.
 SMALL_BATCH = 4
 
-NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# date_part gives a double, exact to the microsecond until the year 2255, where extract would compute with numerics.
+NOW = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint"
 
 TABLES = """
 CREATE TABLE {schema}.sessions (
