@@ -37,6 +37,7 @@ USER = {"role": "user", "content": "Where is my parcel, which I ordered a week a
 ASSISTANT = {"role": "assistant", "content": "It left the warehouse on Monday and is on its way. " + "It is blue. " * 8}
 HELD = 1_000
 WINDOW = 50
+BLOCK = 40
 
 Turn = Callable[[], Awaitable[None]]
 
@@ -91,14 +92,17 @@ class Ours:
 
 
 def duration(call: Callable[[], object]) -> float:
-    """Microseconds that a call takes."""
-    begun = time.perf_counter()
-    call()
-    return (time.perf_counter() - begun) * 1e6
+    """Microseconds that a call takes: the median of a block of calls, which another program's burst does not move."""
+    taken = []
+    for _ in range(BLOCK):
+        begun = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken) * 1e6
 
 
 def alone(url: str, rounds: int) -> dict[str, dict[str, float]]:
-    """One handle next to psycopg by hand: call by call in turn, so that whatever else runs slows both alike."""
+    """One handle next to psycopg by hand, in blocks of calls by turns."""
     sides: dict[str, ByHand | Ours] = {"by hand": ByHand(url), "ours": Ours(url)}
     for side in sides.values():
         for _ in range(HELD // 100):
@@ -119,13 +123,12 @@ def alone(url: str, rounds: int) -> dict[str, dict[str, float]]:
     table = {}
     for figure, call in calls.items():
         taken: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(20 + rounds * 60):
+        for number in range(rounds * 3):
             for name in list(sides)[:: 1 if number % 2 else -1]:
-                microseconds = duration(lambda name=name: call(sides[name]))  # type: ignore[misc] # noqa: B023
-                if number >= 20:
-                    taken[name].append(microseconds)
+                taken[name].append(duration(lambda name=name: call(sides[name])))  # type: ignore[misc] # noqa: B023
         medians = {name: statistics.median(values) for name, values in taken.items()}
-        table[figure] = {**medians, "ratio": medians["ours"] / medians["by hand"]}
+        ratios = [ours / hand for ours, hand in zip(taken["ours"], taken["by hand"], strict=True)]
+        table[figure] = {**medians, "ratio": statistics.median(ratios)}
     for side in sides.values():
         side.close()
     return table

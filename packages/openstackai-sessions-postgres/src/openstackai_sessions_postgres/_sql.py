@@ -437,7 +437,9 @@ DECLARE
     room bigint := p_rows;
     seen bigint := 0;
     gone bigint;
+    last bigint;
     kept_until bigint;
+    k {schema}.operations;
 BEGIN
     o_ended := 0;
     FOR s IN
@@ -456,8 +458,9 @@ BEGIN
                 alive = false, message_count = 0, metadata_bytes = 0, ttl = NULL, deadline = NULL
                 WHERE x.session_id = s.session_id;
         END IF;
-        DELETE FROM {schema}.messages x WHERE x.session_id = s.session_id AND x.position IN (
-            SELECT y.position FROM {schema}.messages y WHERE y.session_id = s.session_id LIMIT room);
+        SELECT y.position INTO last FROM {schema}.messages y
+            WHERE y.session_id = s.session_id ORDER BY y.position OFFSET room - 1 LIMIT 1;
+        DELETE FROM {schema}.messages x WHERE x.session_id = s.session_id AND (last IS NULL OR x.position <= last);
         GET DIAGNOSTICS gone = ROW_COUNT;
         room := room - gone;
         EXIT WHEN room <= 0;
@@ -470,11 +473,15 @@ BEGIN
             UPDATE {schema}.sessions x SET sweep_at = kept_until WHERE x.session_id = s.session_id;
         END IF;
     END LOOP;
-    DELETE FROM {schema}.operations x USING (
-        SELECT y.session_id, y.op_id FROM {schema}.operations y WHERE y.forget_at <= t
-        ORDER BY y.forget_at LIMIT p_rows FOR UPDATE SKIP LOCKED
-    ) old WHERE x.session_id = old.session_id AND x.op_id = old.op_id;
-    GET DIAGNOSTICS gone = ROW_COUNT;
+    -- One by one, by the key: a join would read the whole table to find that nothing is old.
+    gone := 0;
+    FOR k IN
+        SELECT x.* FROM {schema}.operations x WHERE x.forget_at <= t ORDER BY x.forget_at LIMIT p_rows
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        DELETE FROM {schema}.operations x WHERE x.session_id = k.session_id AND x.op_id = k.op_id;
+        gone := gone + 1;
+    END LOOP;
     o_more := room <= 0 OR seen >= p_sessions OR gone >= p_rows;
     RETURN NEXT;
 END $function$;
