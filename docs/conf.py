@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - Sphinx reads this file by its path
 """How the documentation is built: `make docs`."""
 
 import re

@@ -37,7 +37,8 @@ class SlowStore(AsyncFaultyStore):
 @pytest.mark.parametrize("turns", range(14))
 async def test_cancelling_at_every_turn_leaves_all_or_nothing(turns: int) -> None:
     store = SlowStore(AsyncInMemoryStore())
-    session, seen = store.session("s"), []
+    session = store.session("s")
+    seen: list[Message] = []
     session.on(SessionEvent.MESSAGE_ADDED, seen.append)
     task = asyncio.create_task(session.add_messages([{"n": 1}, {"n": 2}, {"n": 3}]))
     for _ in range(turns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,9 @@ class FilePlace(Place):
 def place(tmp_path: Path) -> Place:
     """A new, empty file."""
     return FilePlace(tmp_path)
+
+
+@pytest.fixture
+def new_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Makes more files."""
+    return lambda: FilePlace(tmp_path_factory.mktemp("place"))

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openstackai_sessions_core import BackendError, ConflictError, CorruptDataError, SessionClosedError, SessionInfo
+from openstackai_sessions_core import (
+    BackendError,
+    ConflictError,
+    CorruptDataError,
+    SessionClosedError,
+    SessionInfo,
+    ValidationError,
+)
 from openstackai_sessions_core.backend import (
     BaseStore,
     Durability,
@@ -25,7 +32,7 @@ from openstackai_sessions_core.backend import (
     encode_outcome,
     from_microseconds,
     recall,
-)  # fmt: skip
+)
 
 LOCK = threading.Lock()
 
@@ -214,3 +221,10 @@ class FileStore(BaseStore):
             fresh.replace(self._path)
         except OSError as error:
             raise BackendError(f"{self._path} cannot be written ({error.strerror}); nothing was applied") from error
+
+
+def open_file_store(url: str) -> FileStore:
+    path, query, _ = url.removeprefix("jsonfile:///").partition("?")
+    if query or not path:
+        raise ValidationError("the URL must be jsonfile:///path, without a query")
+    return FileStore(path)

@@ -8,4 +8,5 @@ from behaviour.test_fidelity import *  # noqa: F403
 from behaviour.test_messages import *  # noqa: F403
 from behaviour.test_metadata import *  # noqa: F403
 from behaviour.test_operations import *  # noqa: F403
+from behaviour.test_same_trace import *  # noqa: F403
 from behaviour.test_sessions import *  # noqa: F403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import agents
 import pytest
 
 from openstackai_sessions_core import AsyncInMemorySession, AsyncSession, InMemorySession, Session
+from openstackai_sessions_sqlite import AsyncSQLiteSession, SQLiteSession
 
 # The modules beside this one are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -21,15 +23,23 @@ def _no_traces_leave_this_machine() -> None:
     agents.set_tracing_disabled(disabled=True)
 
 
-@pytest.fixture(params=[InMemorySession, AsyncInMemorySession], ids=["sync", "async"])
-def new_session(request: pytest.FixtureRequest) -> Callable[[str], Session | AsyncSession]:
-    """Makes sessions, each private to itself; a test that takes it runs with sync and with async ones."""
-    return request.param  # type: ignore[no-any-return] # pytest does not type its params
+KINDS: dict[str, Callable[[Path, str], Session | AsyncSession]] = {
+    "memory": lambda _, session_id: InMemorySession(session_id),
+    "async memory": lambda _, session_id: AsyncInMemorySession(session_id),
+    "SQLite": lambda folder, session_id: SQLiteSession(folder / "sessions.db", session_id),
+    "async SQLite": lambda folder, session_id: AsyncSQLiteSession(folder / "sessions.db", session_id),
+}
+
+
+@pytest.fixture(params=KINDS)
+def new_session(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Session | AsyncSession]:
+    """Makes sessions; a test that takes it runs with sync and with async ones, in memory and on SQLite."""
+    return functools.partial(KINDS[request.param], tmp_path)
 
 
 @pytest.fixture
 def session(new_session: Callable[[str], Session | AsyncSession]) -> Session | AsyncSession:
-    """A session of its own, sync or async."""
+    """A session of the test's own, of each kind."""
     return new_session("user-123")
 
 

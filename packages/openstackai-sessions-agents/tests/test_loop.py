@@ -201,8 +201,8 @@ async def test_a_write_that_fails_after_its_cancellation_is_nobodys_unasked_exce
     with pytest.raises(asyncio.CancelledError):
         await task
     del task
-    gc.collect()
     await asyncio.sleep(0)
+    gc.collect()
     assert complaints == []
 
 

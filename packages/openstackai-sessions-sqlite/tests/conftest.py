@@ -59,7 +59,7 @@ def run(start: Start) -> Callable[..., str]:
 
     def run(program: str, *arguments: object) -> str:
         process = start(program, *arguments)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         return output
 

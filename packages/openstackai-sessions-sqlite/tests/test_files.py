@@ -142,7 +142,9 @@ def test_a_step_that_fails_leaves_the_older_layout(path: Path, monkeypatch: pyte
     with SQLiteStore(path) as store:
         store.session("a").add_message("user", "x")
     with monkeypatch.context() as patch:
-        patch.setattr(_migrations, "STEPS", (*_migrations.STEPS, ("CREATE TABLE added (x)", "CREATE TABLE sessions (x)")))
+        patch.setattr(
+            _migrations, "STEPS", (*_migrations.STEPS, ("CREATE TABLE added (x)", "CREATE TABLE sessions (x)"))
+        )
         patch.setattr(_migrations, "VERSION", 2)
         refusal(path)
     with closing(sqlite3.connect(path)) as db:

@@ -48,7 +48,20 @@ def calls(draw: st.DrawFn) -> tuple[str, tuple[object, ...], dict[str, object]]:
     kind = draw(
         st.sampled_from(
             ["append"] * 6
-            + ["pop", "clear", "metadata", "replace", "replace", "delete", "read", "head", "load", "list", "purge", "wait"]
+            + [
+                "pop",
+                "clear",
+                "metadata",
+                "replace",
+                "replace",
+                "delete",
+                "read",
+                "head",
+                "load",
+                "list",
+                "purge",
+                "wait",
+            ]
         )
     )
     if kind == "append":
@@ -77,7 +90,10 @@ def calls(draw: st.DrawFn) -> tuple[str, tuple[object, ...], dict[str, object]]:
     if kind == "delete":
         return "delete", (session, operation(draw, "delete")), {}
     if kind == "read":
-        bounds = {"limit": draw(st.sampled_from([None, 0, 1, 2, 2000])), "before": draw(st.sampled_from([None, 1, 3, 10**30]))}
+        bounds = {
+            "limit": draw(st.sampled_from([None, 0, 1, 2, 2000])),
+            "before": draw(st.sampled_from([None, 1, 3, 10**30])),
+        }
         return "read", (session,), bounds
     if kind == "list":
         page = {"after": draw(st.sampled_from([None, "A", "a", "b"])), "limit": draw(st.sampled_from([0, 1, 10]))}
@@ -141,5 +157,9 @@ def test_every_answer_is_the_same(
                     memory, "read_metadata", (session, ["K", "x"]), {}
                 )
                 assert sqlite.head(session) is None or sqlite.scan(
-                    session, sqlite.head(session).life, after=1, until=5, limit=2  # type: ignore[union-attr]
+                    session,
+                    sqlite.head(session).life,
+                    after=1,
+                    until=5,
+                    limit=2,  # type: ignore[union-attr]
                 ) == memory.scan(session, memory.head(session).life, after=1, until=5, limit=2)  # type: ignore[union-attr]

@@ -37,7 +37,9 @@ def test_the_file_says_what_it_is(store: SQLiteStore, path: Path) -> None:
         assert db.execute("PRAGMA application_id").fetchone() == (0x6F617373,)
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        names = db.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2").fetchall()
+        names = db.execute(
+            "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2"
+        ).fetchall()
     assert names == [
         ("index", "messages_by_id"),
         ("index", "sessions_by_deadline"),
@@ -49,13 +51,13 @@ def test_the_file_says_what_it_is(store: SQLiteStore, path: Path) -> None:
 
 
 def test_rows_of_a_session(store: SQLiteStore, path: Path) -> None:
-    store.append("ann", Operation("op-1", DIGEST), [NewMessage("m-1", b'{"content":"h\xc3\xa9"}', True)], ttl=60_000_000)
+    store.append(
+        "ann", Operation("op-1", DIGEST), [NewMessage("m-1", b'{"content":"h\xc3\xa9"}', True)], ttl=60_000_000
+    )
     store.append("ann", Operation("op-2", DIGEST), [NewMessage("m-2", b"{}", False)], ttl=None)
     store.write_metadata("ann", Operation("op-3", DIGEST), {"name": b'"Ann"'}, [], ttl=None)
     store.pop("ann", Operation("op-4", DIGEST), ttl=None)
-    assert rows(path, "SELECT * FROM sessions") == [
-        (1, None, "ann", 3, 1, 9, NOW, NOW, 60_000_000, NOW + 60_000_000)
-    ]
+    assert rows(path, "SELECT * FROM sessions") == [(1, None, "ann", 3, 1, 9, NOW, NOW, 60_000_000, NOW + 60_000_000)]
     assert rows(path, "SELECT * FROM messages") == [(1, 1, "m-1", NOW, '{"content":"hé"}')]
     assert rows(path, "SELECT * FROM metadata") == [(1, "name", '"Ann"')]
     forget_at = NOW + 600_000_000
@@ -143,7 +145,9 @@ def test_operations_are_forgotten_with_later_writes(store: SQLiteStore, path: Pa
     assert rows(path, "SELECT DISTINCT session_id FROM operations") == [("b",)]
 
 
-def test_an_operation_past_remembering_is_forgotten_though_it_lies_there(store: SQLiteStore, clock: list[float]) -> None:
+def test_an_operation_past_remembering_is_forgotten_though_it_lies_there(
+    store: SQLiteStore, clock: list[float]
+) -> None:
     session = store.session("a")
     session.add_message("user", "x", op_id="same")
     clock[0] += 599

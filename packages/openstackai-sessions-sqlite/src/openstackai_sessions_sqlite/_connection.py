@@ -99,7 +99,8 @@ class Channel:
         self._db: sqlite3.Connection | None = None
         self._identity: Identity | None = None
         self._unwatched = False
-        self._destroyed = False
+        # Why there will be no connection any more.
+        self._refusal: SessionError | None = None
         # The thread that is using it, which holds the lock.
         self.user = 0
 
@@ -118,8 +119,8 @@ class Channel:
                 if db.in_transaction:  # an interrupt struck while an earlier one was being dealt with
                     db.execute("ROLLBACK")
                 return db
-        if self._destroyed:
-            raise SessionClosedError("the store is closed; make a new one")
+        if self._refusal is not None:
+            raise self._refusal
         self._db = db = self._open(deadline)
         if self.path != MEMORY:
             self._identity = identify(self.path, unwatched=self._unwatched)
@@ -148,27 +149,37 @@ class Channel:
 
     def destroy(self) -> None:
         """Close the connection for good, also of what is in memory only."""
-        self._destroyed = True
+        self._refusal = SessionClosedError("the store is closed; make a new one")
         db, self._db = self._db, None
         if db is not None:
             db.close()
 
     # -- Fork -------------------------------------------------------------------------------------------------------
 
-    def rest(self) -> bool:
-        """Take the lock for a fork; False where this very thread is using the connection (a signal handler forks)."""
-        if self.user == threading.get_ident():
-            return False
-        self.lock.acquire()
+    def rest(self, *, inside: bool) -> bool:
+        """Take the lock for a fork; False where this thread holds it already.
+
+        `inside`: this thread is somewhere in an operation, which a signal handler that forks has interrupted. It may
+        hold the lock, or wait for the thread that does; whoever holds it is `user` but for a moment.
+        """
+        nobody = 0
+        while not self.lock.acquire(timeout=0.01 if inside else -1):
+            nobody = nobody + 1 if self.user == 0 else 0
+            if self.user == threading.get_ident() or nobody > 10:
+                return False
         return True
 
     def begin_in_child(self, *, rested: bool) -> None:
-        """Begin with a lock of the child's own; a connection that was in use at the fork stays untouched for ever."""
+        """Begin with a lock of the child's own. A connection that was in use at the fork cannot be used or closed."""
         self.lock = threading.Lock()
         self.user = 0
         if not rested:
             _untouchable.append(self._db)
             self._db = self._identity = None
+            self._refusal = BackendError(
+                f"this process was forked by a signal handler in the middle of an operation on {self.path!r}, which it "
+                "cannot use; fork where no operation is under way"
+            )
 
     # -- Opening ----------------------------------------------------------------------------------------------------
 

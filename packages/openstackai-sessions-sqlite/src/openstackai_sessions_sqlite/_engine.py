@@ -9,6 +9,7 @@ hop is what they want.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 import sqlite3
 import threading
@@ -370,7 +371,8 @@ class Engine:
 
     def before_fork(self) -> None:
         """Wait for what is under way, keep all else from beginning, and close the connections."""
-        self._resting = [channel for channel in (self._writer, *self._readers) if channel.rest()]
+        inside = _is_inside(self)
+        self._resting = [channel for channel in (self._writer, *self._readers) if channel.rest(inside=inside)]
         for channel in self._resting:
             channel.close()
 
@@ -382,8 +384,21 @@ class Engine:
     def after_fork_in_child(self) -> None:
         """Go on with locks, a queue and a thread of the child's own."""
         for channel in (self._writer, *self._readers):
-            channel.begin_in_child(rested=channel in self._resting)
+            channel.begin_in_child(rested=len(self._resting) == 1 + len(self._readers))
         self._start_afresh()
+
+
+def _is_inside(engine: Engine) -> bool:
+    """Whether this thread has begun an operation that has not returned."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code in _OPERATIONS and frame.f_locals.get("self") is engine:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_OPERATIONS = {method.__code__ for method in (Engine.write, Engine.read, Engine.read_aside, Engine.close)}
 
 
 def _deliver(jobs: list[Job[object]]) -> None:
