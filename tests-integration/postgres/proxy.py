@@ -47,7 +47,7 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
                 threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:  # noqa: FBT001
+    def _pass(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 if self.silent:

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from postgres.proxy import Proxy
-from servers.postgres import OwnServer, free_port
 
 from openstackai_sessions_core import (
     BackendError,
@@ -26,6 +24,8 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
+from postgres.proxy import Proxy
+from servers.postgres import OwnServer, free_port
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from postgres.proxy import Proxy
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from servers.postgres import Server, find_pgbouncer, free_port, make_pgbouncer
 
 from openstackai_sessions_core import BackendError, SessionClosedError, SessionError, ValidationError, open_store
 from openstackai_sessions_postgres import (
@@ -26,6 +24,8 @@ from openstackai_sessions_postgres import (
     PostgresStore,
     schema_sql,
 )
+from postgres.proxy import Proxy
+from servers.postgres import Server, find_pgbouncer, free_port, make_pgbouncer
 
 CANARY = "canary-Zq7/@%:x"
 QUOTED = "canary-Zq7%2F%40%25%3Ax"
@@ -150,7 +150,9 @@ def test_a_child_process_has_connections_of_its_own(database: str) -> None:
     session.store.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("schema", ['we"ird', "SELECT", "a.b", "%s", "ünïcode", "{schema}", "x; DROP TABLE y", "x" * 63])
+@pytest.mark.parametrize(
+    "schema", ['we"ird', "SELECT", "a.b", "%s", "ünïcode", "{schema}", "x; DROP TABLE y", "x" * 63]
+)
 def test_any_schema_name_is_quoted(database: str, schema: str) -> None:
     with PostgresStore(database, schema=schema) as store, PostgresStore(database) as other:
         session = store.session("s")
@@ -309,9 +311,9 @@ def test_what_is_stored_is_plain_rows(database: str) -> None:
         session.set("user_name", "Alice")
         with psycopg.connect(database) as connection:
             execute = connection.execute
-            assert execute(
-                "SELECT session_id, position, id, data FROM openstackai_sessions.messages"
-            ).fetchall() == [("user-123", 1, "mine", '{"role":"user","content":"Hällo \\u0000"}')]
+            assert execute("SELECT session_id, position, id, data FROM openstackai_sessions.messages").fetchall() == [
+                ("user-123", 1, "mine", '{"role":"user","content":"Hällo \\u0000"}')
+            ]
             assert execute("SELECT * FROM openstackai_sessions.metadata").fetchall() == [
                 ("user-123", "user_name", '"Alice"')
             ]

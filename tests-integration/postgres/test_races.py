@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from postgres.workers import append_and_set, begin, in_processes, pop_all
 
 from openstackai_sessions_postgres import PostgresSession, PostgresStore
+from postgres.workers import append_and_set, begin, in_processes, pop_all
 
 FULL = os.environ.get("INTEGRATION_FULL") == "1"
 

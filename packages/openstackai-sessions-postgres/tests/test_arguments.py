@@ -8,6 +8,7 @@ import traceback
 import pytest
 
 from openstackai_sessions_core import Limits, ValidationError, open_async_store, open_store
+from openstackai_sessions_core.backend import ImportedMessage
 from openstackai_sessions_postgres import (
     AsyncPostgresSession,
     AsyncPostgresStore,
@@ -17,7 +18,6 @@ from openstackai_sessions_postgres import (
 )
 from openstackai_sessions_postgres._conninfo import parse_target
 from openstackai_sessions_postgres._rows import after_prefix, parts
-from openstackai_sessions_core.backend import ImportedMessage
 
 URL = "postgresql://user:pass@host:5432/db"
 
@@ -52,7 +52,9 @@ def test_a_bad_connection_string_says_what_to_write_and_is_not_quoted(text: obje
 
 
 def test_parameters_of_libpq_are_kept() -> None:
-    target = parse_target("postgresql://u:p%40ss@a,b:5433/d?sslmode=verify-full&sslrootcert=/ca.pem&target_session_attrs=any")
+    target = parse_target(
+        "postgresql://u:p%40ss@a,b:5433/d?sslmode=verify-full&sslrootcert=/ca.pem&target_session_attrs=any"
+    )
     assert dict(target.parameters) == {
         "user": "u",
         "password": "p@ss",

@@ -25,7 +25,7 @@ from openstackai_sessions_core import (
     UnsupportedError,
     ValidationError,
 )
-from openstackai_sessions_postgres._async_seam import Lock, Slots, bound, here, watch_end
+from openstackai_sessions_postgres._async_seam import Cancelled, Lock, Slots, bound, here, insist, watch_end
 from openstackai_sessions_postgres._faults import (
     NoAnswerError,
     NoSchemaError,
@@ -67,6 +67,9 @@ class AsyncOwnConnection(AsyncConnection[Row]):
         except psycopg.Error as error:
             if (owner := home()) is not None:
                 owner.failed(error)
+            raise
+        except Cancelled:
+            insist()
             raise
         if (owner := home()) is not None:
             owner.made(connection)

@@ -18,10 +18,11 @@ from psycopg.waiting import wait_async
 
 from openstackai_sessions_postgres._waiting import until
 
-__all__ = ["Lock", "Place", "Slots", "bound", "here", "is_gone", "watch_end"]
+__all__ = ["Cancelled", "Lock", "Place", "Slots", "bound", "here", "insist", "is_gone", "watch_end"]
 
 T = TypeVar("T")
 
+Cancelled = asyncio.CancelledError
 Place = asyncio.AbstractEventLoop
 Lock = asyncio.Lock
 
@@ -51,6 +52,23 @@ async def watch_end(end: Callable[[], None]) -> object:
     generator = wait_for_end()
     await generator.__anext__()
     return generator
+
+
+def insist() -> None:
+    """Have the current task end by its cancellation.
+
+    A worker of the pool takes a cancellation for one more failure to connect, and goes on waiting for work: the event
+    loop, which cancels each task once and then waits for it, would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().call_soon(_cancel_again, task)
+
+
+def _cancel_again(task: asyncio.Task[Any]) -> None:
+    if not task.done():
+        task.cancel()
+        task.get_loop().call_later(0.01, _cancel_again, task)
 
 
 class Slots:

@@ -34,7 +34,7 @@ from openstackai_sessions_postgres._faults import (
     redact_pool_logs,
     translate,
 )
-from openstackai_sessions_postgres._seam import Lock, Slots, bound, here, watch_end
+from openstackai_sessions_postgres._seam import Cancelled, Lock, Slots, bound, here, insist, watch_end
 from openstackai_sessions_postgres._settings import Settings
 from openstackai_sessions_postgres._sql import Statements
 from openstackai_sessions_postgres._waiting import is_stale
@@ -68,6 +68,9 @@ class OwnConnection(Connection[Row]):
         except psycopg.Error as error:
             if (owner := home()) is not None:
                 owner.failed(error)
+            raise
+        except Cancelled:
+            insist()
             raise
         if (owner := home()) is not None:
             owner.made(connection)

@@ -19,7 +19,7 @@ from psycopg.waiting import wait as wait_for
 
 from openstackai_sessions_postgres._waiting import until
 
-__all__ = ["Lock", "Place", "Slots", "bound", "here", "is_gone", "watch_end"]
+__all__ = ["Cancelled", "Lock", "Place", "Slots", "bound", "here", "insist", "is_gone", "watch_end"]
 
 T = TypeVar("T")
 
@@ -55,6 +55,14 @@ def _end_all() -> None:
     for method in list(_ends):
         if (call := method()) is not None:
             call()
+
+
+class Cancelled(BaseException):
+    """Threads are not cancelled: this is never raised."""
+
+
+def insist() -> None:
+    """Threads are not cancelled."""
 
 
 class Slots:
