@@ -104,7 +104,7 @@ def test_an_append_that_waited_for_an_end_begins_after_it(database: str, end: st
     with psycopg.connect(database) as holder:
         ttl = "" if end == "delete" else ", NULL"
         holder.execute(
-            f"SELECT o_applied FROM openstackai_sessions.{end}('s', 'held', '\\x00', 600000000{ttl})"  # type: ignore[arg-type] # noqa: S608
+            f"SELECT o_applied FROM openstackai_sessions.{end}('s', 'held', '\\x00', 600000000{ttl})"  # noqa: S608
         )
         with ThreadPoolExecutor(1) as executor:
             waiting = executor.submit(session.add_message, "user", "after")

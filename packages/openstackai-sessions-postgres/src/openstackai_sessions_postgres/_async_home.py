@@ -68,9 +68,10 @@ class AsyncOwnConnection(AsyncConnection[Row]):
             if (owner := home()) is not None:
                 owner.failed(error)
             raise
-        except Cancelled:
+        except Cancelled as error:
             insist()
-            raise
+            # The frames hold the half-made connection, which the server would wait for, and the pool logs the error.
+            raise error.with_traceback(None) from None
         if (owner := home()) is not None:
             owner.made(connection)
         return connection
