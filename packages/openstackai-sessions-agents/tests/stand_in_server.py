@@ -1,13 +1,9 @@
-"""A stand-in for a paid model's server: chat completions and responses over HTTP, on this machine alone.
-
-As a program it prints its base URL, answers as the demo's stand-in does, and ends when its input does.
-"""
+"""A stand-in for a paid model's server: chat completions and responses over HTTP, on this machine alone."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +13,10 @@ from typing import Any, TypeAlias
 Items: TypeAlias = "list[dict[str, Any]]"
 Answer: TypeAlias = "str | tuple[str, str, Mapping[str, object]]"
 """A text, or a call: id of the call, name of the tool, arguments."""
+
+
+class RefusedError(Exception):
+    """What an answer raises for the server to refuse the request with this code."""
 
 
 class StandInServer(ThreadingHTTPServer):
@@ -65,16 +65,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.server.requests.append((kind, items))
         reply = _completion if kind == "chat/completions" else _response
-        whole, events = reply(self.server.answer(items))
+        try:
+            whole, events = reply(self.server.answer(items))
+        except RefusedError as error:
+            self._send("application/json", json.dumps({"error": {"message": "Not now", "code": str(error)}}), 400)
+            return
         if request.get("stream"):
             body = "".join(f"event: {name}\ndata: {data}\n\n" if name else f"data: {data}\n\n" for name, data in events)
             self._send("text/event-stream", body)
         else:
             self._send("application/json", json.dumps(whole))
 
-    def _send(self, kind: str, body: str) -> None:
+    def _send(self, kind: str, body: str, status: int = 200) -> None:
         data = body.encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -171,11 +175,3 @@ def _response(answer: Answer) -> Reply:
         {"type": "response.completed", "response": whole},
     ]
     return whole, [(event["type"], json.dumps({**event, "sequence_number": n})) for n, event in enumerate(data)]
-
-
-if __name__ == "__main__":
-    from openstackai_sessions_agents._demo_model import answer
-
-    with serving(answer) as running:
-        print(running.url, flush=True)
-        sys.stdin.read()

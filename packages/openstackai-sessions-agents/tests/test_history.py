@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import agents
+import openai
 import pytest
 from agents import TResponseInputItem
 from openai.types.responses import (
@@ -376,6 +377,33 @@ async def test_the_adapter_pops_and_clears(session: Session | AsyncSession) -> N
     assert isinstance(adapted, agents.Session)
     assert as_agents_session(adapted) is adapted
     assert repr(adapted) == f"as_agents_session({session!r})"
+
+
+async def test_the_sdks_wrapper_that_compacts_histories_takes_an_adapted_session(
+    session: Session | AsyncSession,
+) -> None:
+    asked: list[list[Any]] = []
+
+    def now(context: dict[str, Any]) -> bool:
+        asked.append(context["session_items"])
+        return False
+
+    async with openai.AsyncOpenAI(api_key="none") as client:
+        compacting = agents.OpenAIResponsesCompactionSession(
+            "user-123",
+            as_agents_session(session),
+            client=client,
+            compaction_mode="input",
+            should_trigger_compaction=now,
+        )
+        model = StandInModel(say("Hello"), say("Hello again"))
+        agent = Agent(name="Assistant", session=compacting, model=model)
+        await Runner.run(agent, "Hi")
+        await Runner.run(agent, "Hi again")
+        await compacting.run_compaction()
+    course = ["user: Hi", "assistant: Hello", "user: Hi again", "assistant: Hello again"]
+    assert outline(await stored(session)) == course
+    assert [outline(items) for items in asked] == [course]
 
 
 async def test_a_run_fires_the_events_of_the_handle_it_was_given(session: Session | AsyncSession) -> None:

@@ -10,7 +10,7 @@ import agents
 import openai
 import pytest
 from stand_in import outline, stored
-from stand_in_server import Answer, Items, StandInServer, serving
+from stand_in_server import Answer, Items, RefusedError, StandInServer, serving
 
 from openstackai_sessions_agents import Agent, Runner
 from openstackai_sessions_core import AsyncSession, Session
@@ -98,3 +98,31 @@ async def test_reasoning_that_only_the_provider_can_read_is_kept(
         await Runner.run(Agent(name="Assistant", model=model, session=session, tools=[weather]), "What is the weather?")
     reasoning = [item for item in await stored(session) if item.get("type") == "reasoning"]
     assert [str(item["encrypted_content"])[:7] for item in reasoning] == ["secret ", "secret "]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["run", "streamed"])
+async def test_a_turn_that_the_sdk_tries_again_takes_nothing_out_of_the_session_and_adds_nothing_twice(
+    session: Session | AsyncSession, server: StandInServer, model: agents.Model, streamed: bool
+) -> None:
+    agent = Agent(name="Assistant", model=model, session=session, tools=[weather])
+    await Runner.run(agent, "What is the weather?")
+    before = await stored(session)
+
+    refusals = ["conversation_locked"]
+
+    def locked_at_first(items: Items) -> Answer:
+        if refusals and items[-1].get("role") != "user":
+            raise RefusedError(refusals.pop())
+        return answer(items)
+
+    server.answer = locked_at_first
+    if streamed:
+        async for _ in Runner.run_streamed(agent, "And now?").stream_events():
+            pass
+    else:
+        await Runner.run(agent, "And now?")
+    assert refusals == []
+    after = await stored(session)
+    assert after[: len(before)] == before
+    course = [line.partition(" call_")[0] for line in outline(after[len(before) :]) if line != "reasoning"]
+    assert course == ["user: And now?", "call", "output", "assistant: Cold. That was question 2."]

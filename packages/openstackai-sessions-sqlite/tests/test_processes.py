@@ -48,9 +48,9 @@ def check_whole(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         held = "SELECT s.session_id FROM sessions AS s WHERE s.session_id IS NOT NULL AND s.count <> (SELECT count(*)"
-        assert db.execute(f"{held} FROM messages AS m WHERE m.session = s.key)").fetchall() == []  # noqa: S608
+        assert db.execute(f"{held} FROM messages AS m WHERE m.session = s.key)").fetchall() == []
         beyond = "SELECT 1 FROM messages AS m JOIN sessions AS s ON s.key = m.session WHERE s.session_id IS NOT NULL"
-        assert db.execute(f"{beyond} AND m.position >= s.next_position").fetchall() == []  # noqa: S608
+        assert db.execute(f"{beyond} AND m.position >= s.next_position").fetchall() == []
 
 
 APPENDS = """
@@ -95,7 +95,7 @@ def test_two_processes_of_eight_threads_append_to_one_session(path: Path, start:
 
 
 OPENS = """
-    import os, sys
+    import os, sys, traceback
     from openstackai_sessions_sqlite import SQLiteSession
     path, count = sys.argv[1], int(sys.argv[2])
     waiting, go = os.pipe()
@@ -111,6 +111,8 @@ OPENS = """
                 session.add_message("user", str(number))
                 assert session.get_messages()
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(status)
         children.append(child)
@@ -353,7 +355,7 @@ def test_appends_between_the_steps_of_a_large_import_are_replaced_and_positions_
             ],
             "metadata": {"k": 2},
         }
-        session.import_data(document)  # type: ignore[arg-type]
+        session.import_data(document)
         messages = session.get_messages()
         assert [message["n"] for message in messages] == list(range(35))
         # One before, four between the steps: the document's positions come after all that anybody has seen.

@@ -145,6 +145,17 @@ def test_operations_are_forgotten_with_later_writes(store: SQLiteStore, path: Pa
     assert rows(path, "SELECT DISTINCT session_id FROM operations") == [("b",)]
 
 
+def test_a_purge_forgets_all_that_is_past_remembering(store: SQLiteStore, path: Path, clock: list[float]) -> None:
+    for name in ("a", "b", "c"):
+        for number in range(900):
+            store.append(name, Operation(f"op-{number}", DIGEST), [], ttl=None)
+    assert rows(path, "SELECT count(*) FROM operations") == [(2_700,)]
+    clock[0] += 601
+    store.session("b").set("k", 1)
+    store.purge_expired()
+    assert rows(path, "SELECT session_id FROM operations") == [("b",)]
+
+
 def test_an_operation_past_remembering_is_forgotten_though_it_lies_there(
     store: SQLiteStore, clock: list[float]
 ) -> None:

@@ -147,4 +147,5 @@ class AsyncSQLiteStore(AsyncBaseStore):
 
     async def close(self) -> None:
         """Finish what is under way and close the file, unless others in this process are on it; idempotent."""
+        self._database.flush()
         await asyncio.to_thread(self._database.close)

@@ -1,6 +1,5 @@
 """Connections: what may be opened, how it is set up, and what to say where it cannot be."""
 
-# ruff: noqa: PTH - os functions cost a third of what Path costs
 from __future__ import annotations
 
 import os
@@ -188,7 +187,7 @@ class Channel:
         db = _connect(self.path)
         try:
             try:
-                due = patiently(lambda: needs_migration(db, self.path), deadline)
+                due = patiently(lambda: self._is_migration_due(db), deadline)
             except sqlite3.OperationalError as error:
                 if code_of(error) not in (CANTOPEN, READONLY):
                     raise
@@ -204,6 +203,13 @@ class Channel:
             raise
         return db
 
+    def _is_migration_due(self, db: sqlite3.Connection) -> bool:
+        db.execute("BEGIN")  # so as not to look at a file half before and half after another process made its layout
+        try:
+            return needs_migration(db, self.path)
+        finally:
+            db.execute("ROLLBACK")
+
     def _set_up(self, db: sqlite3.Connection, deadline: float) -> None:
         try:
             patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall(), deadline)
@@ -218,7 +224,7 @@ class Channel:
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     def _open_unchanging(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
-        """Open a file in a directory where nothing can be created, which SQLite reads only as one that never changes."""
+        """Open a file where nothing can be created beside it: SQLite reads it only as one that never changes."""
         if not os.path.isfile(self.path) or _has_journal(self.path):
             raise error
         self._unwatched = True

@@ -67,7 +67,7 @@ def absolute_path(path: str) -> str:
     if path == MEMORY:
         return path
     try:
-        return os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+        return os.path.abspath(path)
     except OSError as error:
         raise ValidationError(f"db_path {path!r} is relative, and the working directory is gone") from error
 
@@ -127,6 +127,11 @@ class Database:
         """Queue a write or a short read, for a task."""
         return self.engine.submit(run, self.options.timeout, writes=writes)
 
+    def flush(self) -> None:
+        """Let the engine have what the running loop's tasks have asked for."""
+        if self._engine is not None:
+            self._engine.flush(asyncio.get_running_loop())
+
     def run(self, plan: Plan[T]) -> T:
         """Take the steps of a plan, in this thread."""
         try:
@@ -134,7 +139,7 @@ class Database:
             while True:
                 try:
                     result = self.take(step)
-                except Exception as error:  # the plan may know what to do about it
+                except Exception as error:  # noqa: BLE001 - the plan may know what to do about it
                     step = plan.throw(error)
                 else:
                     step = plan.send(result)
@@ -151,7 +156,7 @@ class Database:
                         result = await asyncio.to_thread(self.take, step)
                     else:
                         result = await self.submit(step.run, writes=step.how is How.WRITE)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the plan may know what to do about it
                     step = plan.throw(error)
                 else:
                     step = plan.send(result)

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
@@ -72,9 +73,11 @@ class Engine:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
-        # Writes that were taken from the queue before their turn.
+        self._queue: SimpleQueue[list[Job[object]]] = SimpleQueue()
+        # Jobs that were taken from the queue before their turn.
         self._backlog: list[Job[object]] = []
+        # What the tasks of an event loop ask for in one turn of the loop, to be queued at its end.
+        self._asked: dict[asyncio.AbstractEventLoop, list[Job[object]]] = {}
         self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()
         # The thread holds jobs that it has not begun: newcomers join the queue behind them.
@@ -103,7 +106,7 @@ class Engine:
         if self._writer.user == threading.get_ident():
             raise BackendError("a signal handler or a finalizer began a write inside another one; nothing was applied")
         job = Job(run, deadline, writes=True)
-        self._enqueue(job)
+        self._enqueue([cast("Job[object]", job)])
         assert job.gate is not None
         job.gate.acquire()
         if job.error is not None:
@@ -139,14 +142,25 @@ class Engine:
 
     def submit(self, run: Run[T], timeout: float, *, writes: bool) -> asyncio.Future[T]:
         """Queue a read or a write; the future belongs to the running event loop."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(Job(run, time.monotonic() + timeout, writes=writes, future=future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        asked = self._asked.get(loop)
+        if asked is None:
+            asked = self._asked[loop] = []
+            loop.call_soon(self.flush, loop)
+        asked.append(cast("Job[object]", Job(run, time.monotonic() + timeout, writes=writes, future=future)))
         return future
+
+    def flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue what the loop's tasks have asked for: at once, so that it shares a commit, and one hop."""
+        asked = self._asked.pop(loop, None)
+        if asked:
+            self._enqueue(asked)
 
     # -- The queue and its thread -----------------------------------------------------------------------------------
 
-    def _enqueue(self, job: Job[T]) -> None:
-        self._queue.put(job)  # type: ignore[arg-type]
+    def _enqueue(self, jobs: list[Job[object]]) -> None:
+        self._queue.put(jobs)
         if self._thread is None:
             self._start_thread()
 
@@ -164,16 +178,14 @@ class Engine:
     def _drain(self) -> None:
         while not self._queue.empty():
             with self._writer.lock:
-                self._run_batch(self._take(None))
+                self._run_batch(self._take())
 
     def _work(self) -> None:
         me = threading.current_thread()
         while True:
-            try:
-                job = self._queue.get(timeout=0 if self._backlog else IDLE)
-            except Empty:
-                job = None
-            if job is None and self._queue.empty() and not self._backlog:
+            with suppress(Empty):
+                self._backlog += self._queue.get(timeout=0 if self._backlog else IDLE)
+            if not self._backlog and self._queue.empty():
                 # First give up the place, then look again: whoever queued a job before that is seen here, whoever
                 # does so after it starts another thread.
                 self._thread = None
@@ -183,10 +195,9 @@ class Engine:
             self._thread_waits = True
             with self._writer.lock:
                 self._thread_waits = False
-                self._run_batch(self._take(job))
+                self._run_batch(self._take())
             if self._news:
                 self._tell()
-            del job
 
     def _take_place(self, thread: threading.Thread) -> bool:
         """Let the thread be the one that serves the queue, unless there is one."""
@@ -195,19 +206,15 @@ class Engine:
                 self._thread = thread
             return self._thread is thread
 
-    def _take(self, first: Job[object] | None) -> list[Job[object]]:
-        batch = self._backlog
-        self._backlog = []
-        if first is not None:
-            batch.append(first)
-        while len(batch) < BATCH:
+    def _take(self) -> list[Job[object]]:
+        waiting = self._backlog
+        while len(waiting) < BATCH:
             try:
-                job = self._queue.get_nowait()
+                waiting += self._queue.get_nowait()
             except Empty:
                 break
-            if job is not None:
-                batch.append(job)
-        return batch
+        self._backlog = waiting[BATCH:]
+        return waiting[:BATCH]
 
     def _run_batch(self, batch: list[Job[object]]) -> None:
         """Run the reads, which see what is committed, then the writes; tell each caller as soon as that is true."""
@@ -258,9 +265,12 @@ class Engine:
 
     def _serve_reads(self) -> None:
         """While another process holds the file's write lock, run what does not need it."""
-        waiting = self._take(None)
-        self._backlog += [job for job in waiting if job.writes]
-        self._run_reads([job for job in waiting if not job.writes])
+        with suppress(Empty):
+            while True:
+                self._backlog += self._queue.get_nowait()
+        reads = [job for job in self._backlog if not job.writes]
+        self._backlog = [job for job in self._backlog if job.writes]
+        self._run_reads(reads)
         self._writer.user = threading.get_ident()
 
     def _transact_together(self, jobs: list[Job[object]]) -> list[Job[object]]:
@@ -333,7 +343,7 @@ class Engine:
         """Finish what is queued and close the connections; the next use opens others."""
         with self._writer.lock:
             while self._backlog or not self._queue.empty():
-                self._run_batch(self._take(None))
+                self._run_batch(self._take())
             self._writer.close()
         for reader in self._readers:
             with reader.lock:
@@ -349,7 +359,7 @@ class Engine:
         """Let the thread end now rather than when it has been idle for a while."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            self._queue.put(None)
+            self._queue.put([])
             thread.join(IDLE)
 
     def abandon(self, _: object = None) -> None:

@@ -14,7 +14,7 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 
-__all__ = ["is_busy", "is_too_big", "translate"]
+__all__ = ["is_busy", "translate"]
 
 BUSY, LOCKED, READONLY, INTERRUPT, IOERR = 5, 6, 8, 9, 10
 CORRUPT, FULL, CANTOPEN, PROTOCOL, TOOBIG, NOTADB = 11, 13, 14, 15, 18, 26
@@ -51,11 +51,6 @@ def code_of(error: sqlite3.Error) -> int:
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection was in the way, so that trying again is all that is needed."""
     return code_of(error) in (BUSY, LOCKED, PROTOCOL)
-
-
-def is_too_big(error: sqlite3.Error) -> bool:
-    """Whether a value was larger than SQLite can hold."""
-    return code_of(error) == TOOBIG
 
 
 def translate(error: sqlite3.Error, path: str, *, committing: bool = False) -> SessionError:

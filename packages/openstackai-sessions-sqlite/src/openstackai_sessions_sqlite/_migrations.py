@@ -59,8 +59,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             digest BLOB NOT NULL,
             forget_at INTEGER NOT NULL,
             outcome TEXT NOT NULL,
-            UNIQUE (session_id, op_id)
-        )
+            PRIMARY KEY (session_id, op_id)
+        ) WITHOUT ROWID
         """,
     ),
 )

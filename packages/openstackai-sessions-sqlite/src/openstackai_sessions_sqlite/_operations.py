@@ -7,7 +7,9 @@ writes that share its transaction go on.
 # ruff: noqa: PLR0917 - operations are bound to their arguments by position, and get the connection last
 from __future__ import annotations
 
+import random
 import sqlite3
+import string
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, cast
@@ -30,15 +32,16 @@ from openstackai_sessions_core.backend import (
     recall,
 )
 from openstackai_sessions_sqlite import _sql
-from openstackai_sessions_sqlite._errors import is_too_big
 
 __all__ = [
     "STAGE",
+    "START",
     "Settings",
     "abandon",
     "append",
     "clear",
     "delete",
+    "forget_some",
     "head",
     "is_anything_over",
     "list_page",
@@ -63,10 +66,12 @@ UPKEEP_EVERY = 32
 # Messages of an import that one transaction takes, and how long it may take until the next (in microseconds).
 STAGE = 5_000
 STAGE_TIME = 3_600_000_000
-# So many messages at most are read as one row.
-TOGETHER = 1_001
 # No position comes near it.
 ALL = 2**63 - 1
+
+Key = tuple[str, str]
+# Before every key of the ledger.
+START: Key = ("", "")
 
 _record = cast(Callable[[tuple[int, str, int, bytes]], Record], partial(tuple.__new__, Record))
 
@@ -80,6 +85,8 @@ class Settings:
         self.limits = limits
         # Counts down to the next look for what has expired; the first write of a process looks.
         self.upkeep_in = 0
+        # How far through the ledger those looks have come; processes begin in different places.
+        self.forgotten_up_to: Key = (random.choice(string.printable), "")
 
     def now(self) -> int:
         return int(self._clock() * 1_000_000)
@@ -157,7 +164,7 @@ class _Write:
         settings.upkeep_in -= 1
         if settings.upkeep_in < 0:
             settings.upkeep_in = UPKEEP_EVERY
-            self.db.execute(_sql.FORGET, (self.now, UPKEEP))
+            settings.forgotten_up_to = forget(self.db, self.now, settings.forgotten_up_to, UPKEEP) or START
             sweep(self.db, self.now, UPKEEP)
         return outcome
 
@@ -314,19 +321,19 @@ def _replaced(write: _Write, content: SessionImport) -> int | None:
 
 def _import_after(write: _Write, content: SessionImport, ttl: int | None) -> Outcome:
     db, session = write.db, write.session
-    known = _known(db, session.key, content.messages)
-    fresh = [message for message in content.messages if message.id not in known]
-    if not fresh and not content.metadata:
-        return write.remember(Outcome(applied=False))
     size = session.metadata_bytes
     for key, value in content.metadata.items():
         held = _metadata_size(db, session.key, key)
         size += _size(key, len(value)) - (0 if held is None else _size(key, held))
     check_size("the session's metadata", size, write.settings.limits.metadata_bytes, "metadata_bytes")
-    session.metadata_bytes = size
+    known = _known(db, session.key, content.messages)
+    fresh = [message for message in content.messages if message.id not in known]
+    if not fresh and not content.metadata:
+        return write.remember(Outcome(applied=False))
     first = session.next_position
     session.next_position += len(fresh)
     session.count += len(fresh)
+    session.metadata_bytes = size
     number = session.save(db, write.now, ttl)
     db.executemany(_sql.INSERT_MESSAGE, _numbered(number, first, fresh))
     db.executemany(_sql.INSERT_METADATA, [(number, key, value) for key, value in content.metadata.items()])
@@ -426,6 +433,15 @@ def _check_staged(db: sqlite3.Connection, key: int) -> None:
 # -- Leaving storage --------------------------------------------------------------------------------------------------
 
 
+def forget(db: sqlite3.Connection, now: int, start: Key, count: int) -> Key | None:
+    """Look at so many remembered operations and remove what is past remembering; return how far that came."""
+    for end in db.execute(_sql.END_OF_STRETCH, (*start, count - 1)).fetchall():
+        db.execute(_sql.FORGET, (*start, *end, now))
+        return cast(Key, end)
+    db.execute(_sql.FORGET_REST, (*start, now))
+    return None
+
+
 def sweep(db: sqlite3.Connection, now: int, budget: int) -> int:
     """Remove at most `budget` rows of what is over; return how many rows might still be removed."""
     while budget > 0:
@@ -443,9 +459,13 @@ def purge_some(settings: Settings, db: sqlite3.Connection) -> tuple[int, bool]:
     now = settings.now()
     expired = db.execute(_sql.EXPIRED, (now, SWEEP)).fetchall()
     db.executemany(_sql.RETIRE, expired)
-    forgotten = db.execute(_sql.FORGET, (now, SWEEP)).rowcount
     left = sweep(db, now, SWEEP)
-    return len(expired), len(expired) == SWEEP or forgotten == SWEEP or left <= 0
+    return len(expired), len(expired) == SWEEP or left <= 0
+
+
+def forget_some(settings: Settings, start: Key, db: sqlite3.Connection) -> Key | None:
+    """One bounded step through the ledger; returns how far that came, or None at the end."""
+    return forget(db, settings.now(), start, SWEEP)
 
 
 def is_anything_over(settings: Settings, db: sqlite3.Connection) -> bool:
@@ -476,39 +496,11 @@ def read(
     """See `SessionStore.read`. None where there are more than `most` messages, which nobody should wait for."""
     below = ALL if before is None else min(before, ALL)
     wanted = min(ALL if limit is None else limit, ALL if most is None else most + 1)
-    bounds = (session_id, settings.now(), below, wanted)
-    records = _read_together(db, bounds) if wanted <= TOGETHER else None
-    if records is None:
-        records = list(map(_record, db.execute(_sql.WINDOW, bounds).fetchall()))
-        records.reverse()
-    return None if most is not None and len(records) > most else records
-
-
-def _read_together(db: sqlite3.Connection, bounds: tuple[str, int, int, int]) -> list[Record] | None:
-    """Read a window as one row, or return None where that cannot be done.
-
-    Python's lock is let go and taken back at every row, which beside other busy threads costs more than all the rest.
-    """
-    try:
-        [(count, positions, ids, times, payloads)] = db.execute(_sql.TOGETHER, bounds).fetchall()
-    except sqlite3.Error as error:
-        if is_too_big(error):
-            return None
-        raise
-    if count == 0:
-        return []
-    columns = (
-        list(map(int, positions.split(","))),
-        ids.split(_sql.SEPARATOR),
-        list(map(int, times.split(","))),
-        payloads.split(_sql.SEPARATOR.encode()),
-    )
-    # JSON has no control characters and ids have none; a damaged payload may.
-    if any(len(column) != count for column in columns):
+    rows = db.execute(_sql.WINDOW, (session_id, settings.now(), below, wanted)).fetchall()
+    if most is not None and len(rows) > most:
         return None
-    records = list(map(_record, zip(*columns, strict=True)))
-    records.sort()
-    return records
+    rows.reverse()
+    return list(map(_record, rows))
 
 
 def scan(

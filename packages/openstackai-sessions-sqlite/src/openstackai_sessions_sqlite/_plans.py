@@ -78,6 +78,15 @@ def import_in_steps(
 
 def purge(settings: Settings) -> Plan[int]:
     """Remove everything that is over, in bounded steps; return how many sessions had expired."""
+    total = yield from _purge_sessions(settings)
+    reached: operations.Key | None = operations.START
+    while reached is not None:
+        step = Step(How.WRITE, partial(operations.forget_some, settings, reached))
+        reached = cast("operations.Key | None", (yield step))
+    return total
+
+
+def _purge_sessions(settings: Settings) -> Plan[int]:
     total = 0
     more = True
     while more:
@@ -90,6 +99,6 @@ def list_sessions(settings: Settings, prefix: str, after: str | None, limit: int
     """Clear away what is over, where that is possible, and read one page."""
     if (yield Step(How.READ, partial(operations.is_anything_over, settings))):
         with suppress(BackendError):  # a read-only file, say: what has expired is not listed anyway
-            yield from purge(settings)
+            yield from _purge_sessions(settings)
     how = How.READ if limit <= LARGE_READ else How.ASIDE
     return cast(list[SessionInfo], (yield Step(how, partial(operations.list_page, settings, prefix, after, limit))))

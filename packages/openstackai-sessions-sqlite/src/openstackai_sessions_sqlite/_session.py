@@ -1,6 +1,6 @@
 """The handles: from a path and a session id to a store that all handles on the file share."""
 
-# ruff: noqa: PLR0917, PTH, SLF001 - made once a request: every microsecond counts; stores and handles are one package
+# ruff: noqa: PLR0917 - its private functions take what the documented signatures have
 from __future__ import annotations
 
 import os

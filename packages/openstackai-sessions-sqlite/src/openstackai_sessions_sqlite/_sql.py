@@ -66,9 +66,14 @@ REMOVE_METADATA = """
 DELETE FROM metadata WHERE session = ? AND key IN (SELECT key FROM metadata WHERE session = ? ORDER BY key LIMIT ?)
 """
 REMOVE_SESSION = "DELETE FROM sessions WHERE key = ?"
-FORGET = """
-DELETE FROM operations WHERE forget_at <= ? AND rowid IN (SELECT rowid FROM operations ORDER BY rowid LIMIT ?)
+# The ledger is cleared a stretch at a time, from one key to another.
+END_OF_STRETCH = """
+SELECT session_id, op_id FROM operations WHERE (session_id, op_id) > (?, ?) ORDER BY session_id, op_id LIMIT 1 OFFSET ?
 """
+FORGET = """
+DELETE FROM operations WHERE (session_id, op_id) > (?, ?) AND (session_id, op_id) <= (?, ?) AND forget_at <= ?
+"""
+FORGET_REST = "DELETE FROM operations WHERE (session_id, op_id) > (?, ?) AND forget_at <= ?"
 
 # -- A large import: staged under a row of its own, then given the session's id ---------------------------------------
 
@@ -92,12 +97,6 @@ WINDOW = f"""
 SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
 FROM sessions AS s JOIN messages AS m ON m.session = s.key
 WHERE {LIVE} AND m.position < ? ORDER BY m.position DESC LIMIT ?
-"""
-# The same as one row: each column as a list, of which the separator is in no id and in no JSON.
-SEPARATOR = "\x1e"
-TOGETHER = f"""
-SELECT count(*), group_concat(position), group_concat(id, char(30)), group_concat(created_at),
-CAST(group_concat(data, char(30)) AS BLOB) FROM ({WINDOW.replace("CAST(m.data AS BLOB)", "m.data")})
 """
 SCAN = f"""
 SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
