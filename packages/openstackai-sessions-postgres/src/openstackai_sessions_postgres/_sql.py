@@ -642,7 +642,7 @@ def statements(schema: str) -> Statements:
         quoted = sql.SQL(name.as_string(None).replace("%", "%%"))
         return sql.SQL(text).format(schema=quoted).as_bytes(None)
 
-    plain = ("ready", "durability", "create_schema", "versions", "version")
+    plain = ("create_schema", "versions", "version")
     filled = {key: (fill if key in plain else with_parameters)(text) for key, text in TEXTS.items()}
     small = tuple(with_parameters(_small_append(number)) for number in range(1, SMALL_BATCH + 1))
     return Statements(**filled, small_append=small, migrations=tuple(map(fill, MIGRATIONS)))
