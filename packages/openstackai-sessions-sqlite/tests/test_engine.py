@@ -377,6 +377,44 @@ async def test_closing_finishes_what_is_queued(path: Path) -> None:
     assert SQLiteSession(path, "a").count() == 50
 
 
+async def test_what_another_thread_has_run_is_not_run_again(path: Path) -> None:
+    async with AsyncSQLiteStore(path) as store:
+        await store.session("a").count()  # from now on the engine's thread waits for work
+        await asyncio.sleep(0.05)
+        engine = engine_of(store)
+        ran: list[int] = []
+        job: _engine.Job[object] = _engine.Job(lambda _: ran.append(1), time.monotonic() + 5, writes=True)
+        with engine._writer.lock:
+            engine._backlog += [job]
+        engine.close()
+        assert await asyncio.wait_for(store.session("a").count(), 5) == 0
+        assert ran == [1]
+
+
+async def test_closing_again_and_again_beside_writers_loses_and_doubles_nothing(path: Path) -> None:
+    async with AsyncSQLiteStore(path, synchronous="normal", retry_timeout=0) as store:
+        engine = engine_of(store)
+        stop = threading.Event()
+
+        def close() -> None:
+            while not stop.is_set():
+                engine.close()
+                time.sleep(0.0002)
+
+        closing_thread = threading.Thread(target=close)
+        closing_thread.start()
+        try:
+            for _ in range(100):
+                writes = (store.session("a").add_message("user", "x") for _ in range(8))
+                await asyncio.wait_for(asyncio.gather(*writes), 30)
+        finally:
+            stop.set()
+            closing_thread.join()
+        assert await store.session("a").count() == 800
+        assert engine._thread is not None
+        assert engine._thread.is_alive()
+
+
 async def test_the_loop_is_not_held_up_by_large_operations(path: Path) -> None:
     async with AsyncSQLiteStore(path, synchronous="normal") as store:
         session = store.session("a")

@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 from openstackai_sessions_core import BackendError, ReadOnlyError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_sqlite._errors import CANTOPEN, READONLY, code_of, is_busy, translate
 from openstackai_sessions_sqlite._migrations import migrate, needs_migration
+from openstackai_sessions_sqlite._recent import Recent
 
-__all__ = ["MEMORY", "Channel", "Identity", "Synchronous", "explain", "identify", "patiently"]
+__all__ = ["MEMORY", "Channel", "Connection", "Identity", "Synchronous", "explain", "identify", "patiently"]
 
 T = TypeVar("T")
 
@@ -84,6 +85,12 @@ def explain(error: sqlite3.Error, path: str, *, committing: bool = False) -> Ses
     return translate(error, path, committing=committing)
 
 
+class Connection(sqlite3.Connection):
+    """A connection; that of a writer also remembers the newest messages."""
+
+    recent: Recent | None = None
+
+
 # Connections that a fork struck in the middle of their use: to close one in the child would harm the parent.
 _untouchable: list[sqlite3.Connection | None] = []
 
@@ -91,11 +98,12 @@ _untouchable: list[sqlite3.Connection | None] = []
 class Channel:
     """One connection, opened when it is first used, and the lock that its user holds."""
 
-    def __init__(self, path: str, synchronous: Synchronous) -> None:
+    def __init__(self, path: str, synchronous: Synchronous, *, remembers: bool = False) -> None:
         self.path = path
         self.lock = threading.Lock()
+        self._remembers = remembers
         self._synchronous = synchronous
-        self._db: sqlite3.Connection | None = None
+        self._db: Connection | None = None
         self._identity: Identity | None = None
         self._unwatched = False
         # Why there will be no connection any more.
@@ -108,7 +116,7 @@ class Channel:
         """The file that the connection is on."""
         return self._identity
 
-    def use(self, deadline: float) -> sqlite3.Connection:
+    def use(self, deadline: float) -> Connection:
         """The connection to the file that lies at the path now, with no transaction under way."""
         db = self._db
         if db is not None:
@@ -117,13 +125,21 @@ class Channel:
             else:
                 if db.in_transaction:  # an interrupt struck while an earlier one was being dealt with
                     db.execute("ROLLBACK")
+                    self._remember(db)
                 return db
         if self._refusal is not None:
             raise self._refusal
-        self._db = db = self._open(deadline)
+        db = self._open(deadline)
+        self._remember(db)
+        self._db = db
         if self.path != MEMORY:
             self._identity = identify(self.path, unwatched=self._unwatched)
         return db
+
+    def _remember(self, db: Connection) -> None:
+        """Begin to remember, with nothing."""
+        if self._remembers:
+            db.recent = Recent()
 
     def undo(self, error: BaseException) -> None:
         """End the transaction that an error struck; drop a connection that cannot be trusted any more."""
@@ -131,6 +147,11 @@ class Channel:
         try:
             if db is not None and db.in_transaction:
                 db.execute("ROLLBACK")
+                if db.recent is not None:
+                    db.recent.rollback()
+            elif db is not None:
+                # The error may have struck between a commit and the noting of it.
+                self._remember(db)
         except sqlite3.Error:
             self.close()
         else:
@@ -182,7 +203,7 @@ class Channel:
 
     # -- Opening ----------------------------------------------------------------------------------------------------
 
-    def _open(self, deadline: float) -> sqlite3.Connection:
+    def _open(self, deadline: float) -> Connection:
         self._unwatched = False
         db = _connect(self.path)
         try:
@@ -203,14 +224,14 @@ class Channel:
             raise
         return db
 
-    def _is_migration_due(self, db: sqlite3.Connection) -> bool:
+    def _is_migration_due(self, db: Connection) -> bool:
         db.execute("BEGIN")  # so as not to look at a file half before and half after another process made its layout
         try:
             return needs_migration(db, self.path)
         finally:
             db.execute("ROLLBACK")
 
-    def _set_up(self, db: sqlite3.Connection, deadline: float) -> None:
+    def _set_up(self, db: Connection, deadline: float) -> None:
         try:
             patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall(), deadline)
         except sqlite3.OperationalError as error:
@@ -223,7 +244,7 @@ class Channel:
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
-    def _open_unchanging(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
+    def _open_unchanging(self, error: sqlite3.OperationalError) -> Connection:
         """Open a file where nothing can be created beside it: SQLite reads it only as one that never changes."""
         if not os.path.isfile(self.path) or _has_journal(self.path):
             raise error
@@ -240,7 +261,13 @@ class Channel:
         return db
 
 
-def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+def _connect(path: str, *, uri: bool = False) -> Connection:
     return sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=CACHED_STATEMENTS, uri=uri
+        path,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
+        cached_statements=CACHED_STATEMENTS,
+        uri=uri,
     )

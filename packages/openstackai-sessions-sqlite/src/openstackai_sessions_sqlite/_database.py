@@ -180,8 +180,8 @@ class Database:
         if engine is None:
             return
         if self.path == MEMORY:
-            engine.destroy()
             engine.stop_thread()
+            engine.destroy()
         else:
             engine.owners.discard(id(self))
             registry.close_unless_owned(engine)

@@ -20,12 +20,20 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
 from openstackai_sessions_core import BackendError, OutcomeUnknownError, SessionError
-from openstackai_sessions_sqlite._connection import MEMORY, Channel, Identity, Synchronous, explain, patiently
+from openstackai_sessions_sqlite._connection import (
+    MEMORY,
+    Channel,
+    Connection,
+    Identity,
+    Synchronous,
+    explain,
+    patiently,
+)
 
 __all__ = ["Engine", "Run"]
 
 T = TypeVar("T")
-Run = Callable[[sqlite3.Connection], T]
+Run = Callable[[Connection], T]
 
 READERS = 3
 # So many jobs share a commit at most: a hundred small writes cost little more than one.
@@ -66,7 +74,7 @@ class Engine:
         self.used = 0
         self.owners: set[int] = set()
         self._opened = opened
-        self._writer = Channel(path, synchronous)
+        self._writer = Channel(path, synchronous, remembers=True)
         self._readers = [] if path == MEMORY else [Channel(path, synchronous) for _ in range(READERS)]
         self._news = False
         self._resting: list[Channel] = []
@@ -183,9 +191,10 @@ class Engine:
     def _work(self) -> None:
         me = threading.current_thread()
         while True:
+            jobs: list[Job[object]] = []
             with suppress(Empty):
-                self._backlog += self._queue.get(timeout=0 if self._backlog else IDLE)
-            if not self._backlog and self._queue.empty():
+                jobs = self._queue.get(timeout=0 if self._backlog else IDLE)
+            if not jobs and not self._backlog and self._queue.empty():
                 # First give up the place, then look again: whoever queued a job before that is seen here, whoever
                 # does so after it starts another thread.
                 self._thread = None
@@ -195,6 +204,7 @@ class Engine:
             self._thread_waits = True
             with self._writer.lock:
                 self._thread_waits = False
+                self._backlog += jobs  # which others change too, under the lock
                 self._run_batch(self._take())
             if self._news:
                 self._tell()
@@ -248,6 +258,8 @@ class Engine:
             result = run(db)
             committing = True
             patiently(lambda: db.execute("COMMIT"), deadline)
+            if db.recent is not None:
+                db.recent.commit()
         except BaseException as error:
             writer.undo(error)
             if isinstance(error, sqlite3.Error):
@@ -257,7 +269,7 @@ class Engine:
             writer.user = 0
         return result
 
-    def _begin(self, deadline: float) -> sqlite3.Connection:
+    def _begin(self, deadline: float) -> Connection:
         db = self._use(self._writer, deadline)
         meanwhile = self._serve_reads if threading.current_thread() is self._thread else None
         patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline, meanwhile)
@@ -286,6 +298,8 @@ class Engine:
                     job.error = error
             committing = True
             patiently(lambda: db.execute("COMMIT"), deadline)
+            if db.recent is not None:
+                db.recent.commit()
         except BaseException as error:  # noqa: BLE001 - whose it is, running alone will show
             self._writer.undo(error)
             for job in jobs:
@@ -324,7 +338,7 @@ class Engine:
         db.execute("COMMIT")
         return result
 
-    def _use(self, channel: Channel, deadline: float) -> sqlite3.Connection:
+    def _use(self, channel: Channel, deadline: float) -> Connection:
         channel.user = threading.get_ident()
         before = channel.identity
         db = channel.use(deadline)

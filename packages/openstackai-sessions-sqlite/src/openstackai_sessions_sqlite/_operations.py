@@ -8,7 +8,6 @@ writes that share its transaction go on.
 from __future__ import annotations
 
 import random
-import sqlite3
 import string
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -32,6 +31,8 @@ from openstackai_sessions_core.backend import (
     recall,
 )
 from openstackai_sessions_sqlite import _sql
+from openstackai_sessions_sqlite._connection import Connection
+from openstackai_sessions_sqlite._recent import MOST
 
 __all__ = [
     "STAGE",
@@ -96,7 +97,8 @@ class _Session:
     """One session as a write finds it and leaves it. `key` is None until it is stored."""
 
     __slots__ = (
-        "count", "created_at", "expired_key", "key", "life", "metadata_bytes", "next_position", "session_id", "ttl",
+        "begins", "count", "created_at", "expired_key", "expires_at", "key", "life", "metadata_bytes", "next_position",
+        "session_id", "ttl",
     )  # fmt: skip
 
     def __init__(self, session_id: str, row: tuple[int | None, ...], now: int) -> None:
@@ -106,16 +108,18 @@ class _Session:
         if expires_at is not None and expires_at <= now:
             self.expired_key = self.key
             self.key = self.life = self.ttl = None
+        # Whether the write that found it so begins a life of the session.
+        self.begins = self.key is None
         if self.key is None:
             next_position, count, metadata_bytes, created_at = 1, 0, 0, now
         self.next_position, self.count, self.metadata_bytes, self.created_at = cast(
             tuple[int, int, int, int], (next_position, count, metadata_bytes, created_at)
         )
 
-    def save(self, db: sqlite3.Connection, now: int, ttl: int | None) -> int:
+    def save(self, db: Connection, now: int, ttl: int | None) -> int:
         """Store the session with a new deadline and return its key; one that had expired is retired first."""
         self.ttl = self.ttl if ttl is None else ttl
-        expires_at = None if self.ttl is None else now + self.ttl
+        self.expires_at = expires_at = None if self.ttl is None else now + self.ttl
         if self.expired_key is not None:
             _retire(db, self.expired_key)
         if self.key is None:
@@ -141,7 +145,7 @@ class _Write:
 
     def __init__(
         self,
-        db: sqlite3.Connection,
+        db: Connection,
         settings: Settings,
         session_id: str,
         op: Operation,
@@ -158,6 +162,12 @@ class _Write:
 
     def remember(self, outcome: Outcome) -> Outcome:
         """Note the outcome in the ledger, and now and then clear away what is over."""
+        if outcome.applied and self.db.recent is not None:
+            self.db.recent.note_other(self.session_id)
+        return self.log(outcome)
+
+    def log(self, outcome: Outcome) -> Outcome:
+        """The same, where the caller has noted what becomes of the newest messages."""
         settings = self.settings
         forget_at = min(self.now + settings.op_id_ttl, ALL)
         self.db.execute(_sql.REMEMBER, (self.session_id, *self.op, forget_at, encode_outcome(outcome)))
@@ -178,7 +188,7 @@ def append(
     op: Operation,
     messages: Sequence[NewMessage],
     ttl: int | None,
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> Outcome:
     """See `SessionStore.append`."""
     write = _Write(db, settings, session_id, op, messages)
@@ -206,10 +216,13 @@ def append(
         db.execute(_sql.INSERT_MESSAGE, rows[0])
     elif rows:
         db.executemany(_sql.INSERT_MESSAGE, rows)
-    return write.remember(Outcome(fresh > 0, False, records, added))
+    if fresh and db.recent is not None:
+        new = [record for record, is_new in zip(records, added, strict=True) if is_new]
+        db.recent.note_append(session_id, new, session.expires_at, begins=session.begins)
+    return write.log(Outcome(fresh > 0, False, records, added))
 
 
-def pop(settings: Settings, session_id: str, op: Operation, ttl: int | None, db: sqlite3.Connection) -> Outcome:
+def pop(settings: Settings, session_id: str, op: Operation, ttl: int | None, db: Connection) -> Outcome:
     """See `SessionStore.pop`."""
     write = _Write(db, settings, session_id, op)
     if write.repeated is not None:
@@ -228,10 +241,12 @@ def pop(settings: Settings, session_id: str, op: Operation, ttl: int | None, db:
         raise CorruptDataError(text, position=record.position) from None
     session.count -= 1
     db.execute(_sql.DELETE_MESSAGE, (session.save(db, write.now, ttl), record.position))
-    return write.remember(Outcome(applied=True, repeated=False, records=(record,)))
+    if db.recent is not None:
+        db.recent.note_pop(session_id, record.position, session.expires_at)
+    return write.log(Outcome(applied=True, repeated=False, records=(record,)))
 
 
-def clear(settings: Settings, session_id: str, op: Operation, ttl: int | None, db: sqlite3.Connection) -> Outcome:
+def clear(settings: Settings, session_id: str, op: Operation, ttl: int | None, db: Connection) -> Outcome:
     """See `SessionStore.clear`. The messages stay with the old key, so that a million go as fast as one."""
     write = _Write(db, settings, session_id, op)
     if write.repeated is not None:
@@ -256,7 +271,7 @@ def write_metadata(
     values: Mapping[str, bytes],
     removed: Sequence[str],
     ttl: int | None,
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> Outcome:
     """See `SessionStore.write_metadata`."""
     write = _Write(db, settings, session_id, op)
@@ -282,7 +297,7 @@ def write_metadata(
 
 
 def replace(
-    settings: Settings, session_id: str, op: Operation, content: SessionImport, ttl: int | None, db: sqlite3.Connection
+    settings: Settings, session_id: str, op: Operation, content: SessionImport, ttl: int | None, db: Connection
 ) -> Outcome:
     """See `SessionStore.replace`."""
     write = _Write(db, settings, session_id, op)
@@ -340,7 +355,7 @@ def _import_after(write: _Write, content: SessionImport, ttl: int | None) -> Out
     return write.remember(Outcome(applied=True))
 
 
-def delete(settings: Settings, session_id: str, op: Operation, db: sqlite3.Connection) -> Outcome:
+def delete(settings: Settings, session_id: str, op: Operation, db: Connection) -> Outcome:
     """See `SessionStore.delete`. What the session held leaves now or, where that is much, bit by bit."""
     write = _Write(db, settings, session_id, op)
     if write.repeated is not None:
@@ -361,7 +376,7 @@ def stage(
     op: Operation,
     staged: tuple[int, int] | None,
     messages: Sequence[ImportedMessage],
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> tuple[int, int] | Outcome:
     """Lay down the next messages of a large import, out of everybody's sight; return (key, next position).
 
@@ -390,7 +405,7 @@ def publish(
     staged: tuple[int, int],
     content: SessionImport,
     ttl: int | None,
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> Outcome:
     """Put what was staged in the place of what the session holds."""
     write = _Write(db, settings, session_id, op)
@@ -420,12 +435,12 @@ def publish(
     return write.remember(Outcome(applied=True))
 
 
-def abandon(key: int, db: sqlite3.Connection) -> None:
+def abandon(key: int, db: Connection) -> None:
     """Give up what was staged."""
     _retire(db, key)
 
 
-def _check_staged(db: sqlite3.Connection, key: int) -> None:
+def _check_staged(db: Connection, key: int) -> None:
     if db.execute(_sql.STAGED, (key,)).fetchall() in ([], [(0,)]):
         raise BackendUnavailableError("the import took over an hour between two of its steps; nothing was applied")
 
@@ -433,7 +448,7 @@ def _check_staged(db: sqlite3.Connection, key: int) -> None:
 # -- Leaving storage --------------------------------------------------------------------------------------------------
 
 
-def forget(db: sqlite3.Connection, now: int, start: Key, count: int) -> Key | None:
+def forget(db: Connection, now: int, start: Key, count: int) -> Key | None:
     """Look at so many remembered operations and remove what is past remembering; return how far that came."""
     for end in db.execute(_sql.END_OF_STRETCH, (*start, count - 1)).fetchall():
         db.execute(_sql.FORGET, (*start, *end, now))
@@ -442,7 +457,7 @@ def forget(db: sqlite3.Connection, now: int, start: Key, count: int) -> Key | No
     return None
 
 
-def sweep(db: sqlite3.Connection, now: int, budget: int) -> int:
+def sweep(db: Connection, now: int, budget: int) -> int:
     """Remove at most `budget` rows of what is over; return how many rows might still be removed."""
     while budget > 0:
         over = db.execute(_sql.OVER, (now,)).fetchall()
@@ -450,34 +465,38 @@ def sweep(db: sqlite3.Connection, now: int, budget: int) -> int:
             break
         # From here on nobody takes it for a session, or for an import under way.
         _retire(db, over[0][0])
+        if db.recent is not None:
+            db.recent.note_sweep()
         budget = _remove(db, over[0][0], budget)
     return budget
 
 
-def purge_some(settings: Settings, db: sqlite3.Connection) -> tuple[int, bool]:
+def purge_some(settings: Settings, db: Connection) -> tuple[int, bool]:
     """One bounded step of a purge: how many sessions ended with it, and whether there is more to do."""
     now = settings.now()
     expired = db.execute(_sql.EXPIRED, (now, SWEEP)).fetchall()
     db.executemany(_sql.RETIRE, expired)
+    if expired and db.recent is not None:
+        db.recent.note_sweep()
     left = sweep(db, now, SWEEP)
     return len(expired), len(expired) == SWEEP or left <= 0
 
 
-def forget_some(settings: Settings, start: Key, db: sqlite3.Connection) -> Key | None:
+def forget_some(settings: Settings, start: Key, db: Connection) -> Key | None:
     """One bounded step through the ledger; returns how far that came, or None at the end."""
     return forget(db, settings.now(), start, SWEEP)
 
 
-def is_anything_over(settings: Settings, db: sqlite3.Connection) -> bool:
+def is_anything_over(settings: Settings, db: Connection) -> bool:
     """Whether a purge would find something to do."""
     return bool(db.execute(_sql.IS_OVER, (settings.now(),)).fetchall())
 
 
-def _retire(db: sqlite3.Connection, key: int) -> None:
+def _retire(db: Connection, key: int) -> None:
     db.execute(_sql.RETIRE, (key,))
 
 
-def _remove(db: sqlite3.Connection, key: int, budget: int) -> int:
+def _remove(db: Connection, key: int, budget: int) -> int:
     """Remove at most `budget` rows of a retired session, the session's own last; return what is left of the budget."""
     for statement in (_sql.REMOVE_MESSAGES, _sql.REMOVE_METADATA):
         budget -= db.execute(statement, (key, key, budget)).rowcount
@@ -491,36 +510,45 @@ def _remove(db: sqlite3.Connection, key: int, budget: int) -> int:
 
 
 def read(
-    settings: Settings, session_id: str, limit: int | None, before: int | None, most: int | None, db: sqlite3.Connection
+    settings: Settings, session_id: str, limit: int | None, before: int | None, most: int | None, db: Connection
 ) -> list[Record] | None:
     """See `SessionStore.read`. None where there are more than `most` messages, which nobody should wait for."""
-    below = ALL if before is None else min(before, ALL)
+    now = settings.now()
     wanted = min(ALL if limit is None else limit, ALL if most is None else most + 1)
-    rows = db.execute(_sql.WINDOW, (session_id, settings.now(), below, wanted)).fetchall()
-    if most is not None and len(rows) > most:
-        return None
-    rows.reverse()
-    return list(map(_record, rows))
+    recent = db.recent if before is None and wanted <= MOST + 1 else None
+    records = recent.find(_data_version(db), session_id, wanted, now) if recent is not None else None
+    if records is None:
+        below = ALL if before is None else min(before, ALL)
+        records = list(map(_record, db.execute(_sql.WINDOW, (session_id, now, below, wanted)).fetchall()))
+        records.reverse()
+        if recent is not None and len(records) <= MOST:
+            for (expires_at,) in db.execute(_sql.EXPIRES_AT, (session_id, now)).fetchall():
+                whole = len(records) < wanted
+                recent.keep(_data_version(db), session_id, records, whole=whole, expires_at=expires_at)
+    return None if most is not None and len(records) > most else records
+
+
+def _data_version(db: Connection) -> int:
+    version: int = db.execute(_sql.DATA_VERSION).fetchall()[0][0]
+    return version
 
 
 def scan(
-    settings: Settings, session_id: str, life: int, after: int, until: int, limit: int, db: sqlite3.Connection
+    settings: Settings, session_id: str, life: int, after: int, until: int, limit: int, db: Connection
 ) -> list[Record]:
     """See `SessionStore.scan`."""
     rows = db.execute(_sql.SCAN, (session_id, settings.now(), life, after, until, min(limit, ALL))).fetchall()
     return list(map(_record, rows))
 
 
-def head(settings: Settings, session_id: str, db: sqlite3.Connection) -> Head | None:
+def head(settings: Settings, session_id: str, db: Connection) -> Head | None:
     """See `SessionStore.head`."""
     for life, count, newest, created_at, updated_at in db.execute(_sql.HEAD, (session_id, settings.now())).fetchall():
         return Head(life, count, newest or 0, created_at, updated_at)
     return None
 
 
-def read_metadata(
-    settings: Settings, session_id: str, keys: Sequence[str] | None, db: sqlite3.Connection
-) -> dict[str, bytes]:
+def read_metadata(settings: Settings, session_id: str, keys: Sequence[str] | None, db: Connection) -> dict[str, bytes]:
     """See `SessionStore.read_metadata`."""
     if keys is not None and len(keys) == 1:
         return dict(db.execute(_sql.METADATA_VALUE, (session_id, settings.now(), keys[0])).fetchall())
@@ -528,7 +556,7 @@ def read_metadata(
     return found if keys is None else {key: found[key] for key in keys if key in found}
 
 
-def load(settings: Settings, session_id: str, db: sqlite3.Connection) -> Snapshot | None:
+def load(settings: Settings, session_id: str, db: Connection) -> Snapshot | None:
     """See `SessionStore.load`. Needs a transaction, so that its statements see one instant."""
     for key, created_at in db.execute(_sql.KEY_OF, (session_id, settings.now())).fetchall():
         messages = list(map(_record, db.execute(_sql.ALL_MESSAGES, (key,)).fetchall()))
@@ -536,9 +564,7 @@ def load(settings: Settings, session_id: str, db: sqlite3.Connection) -> Snapsho
     return None
 
 
-def list_page(
-    settings: Settings, prefix: str, after: str | None, limit: int, db: sqlite3.Connection
-) -> list[SessionInfo]:
+def list_page(settings: Settings, prefix: str, after: str | None, limit: int, db: Connection) -> list[SessionInfo]:
     """See `SessionStore.list_page`."""
     follows = after is not None and after >= prefix
     statement = _sql.LISTING_AFTER if follows else _sql.LISTING_FROM
@@ -562,9 +588,7 @@ def _end_of(prefix: str) -> bytes | str:
 # -- Parts of several -------------------------------------------------------------------------------------------------
 
 
-def _known(
-    db: sqlite3.Connection, key: int | None, messages: Sequence[NewMessage | ImportedMessage]
-) -> dict[str, Record]:
+def _known(db: Connection, key: int | None, messages: Sequence[NewMessage | ImportedMessage]) -> dict[str, Record]:
     """The records, by id, of those messages that are in the log already; `ConflictError` where a payload differs."""
     known: dict[str, Record] = {}
     if key is None:
@@ -591,7 +615,7 @@ def _metadata_bytes(metadata: Mapping[str, bytes]) -> int:
     return sum(_size(key, len(value)) for key, value in metadata.items())
 
 
-def _metadata_size(db: sqlite3.Connection, key: int | None, name: str) -> int | None:
+def _metadata_size(db: Connection, key: int | None, name: str) -> int | None:
     """The size of a stored metadata value, or None where there is none."""
     found = db.execute(_sql.METADATA_SIZE, (key, name)).fetchall() if key is not None else []
     size: int | None = found[0][0] if found else None

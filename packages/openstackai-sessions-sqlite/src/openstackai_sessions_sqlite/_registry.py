@@ -61,8 +61,8 @@ class Registry:
     def close_unless_owned(self, engine: Engine) -> None:
         """Close an engine that an owner has given back; others that use it open it again."""
         if not engine.owners:
-            self._close(engine)
             engine.stop_thread()
+            self._close(engine)
 
     def _has_opened(self, engine: Engine) -> None:
         with self._lock:

@@ -98,6 +98,9 @@ SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
 FROM sessions AS s JOIN messages AS m ON m.session = s.key
 WHERE {LIVE} AND m.position < ? ORDER BY m.position DESC LIMIT ?
 """
+# What it gives has changed where another connection has committed.
+DATA_VERSION = "PRAGMA data_version"
+EXPIRES_AT = f"SELECT s.expires_at FROM sessions AS s WHERE {LIVE}"
 SCAN = f"""
 SELECT m.position, m.id, m.created_at, CAST(m.data AS BLOB)
 FROM sessions AS s JOIN messages AS m ON m.session = s.key
