@@ -1,4 +1,4 @@
-"""What does a turn cost on PostgreSQL, next to psycopg by hand and to the session of the OpenAI Agents SDK?
+"""The cost of a turn on PostgreSQL, next to psycopg by hand and to the session of the OpenAI Agents SDK.
 
     python tests-integration/benchmarks/postgres_turns.py [--rounds 7] [--json]
 
@@ -227,7 +227,9 @@ def main() -> int:
         versions = {name: version(name) for name in names}
         versions |= {"python": platform.python_version(), "postgresql": server_version or ""}
         settings = {"tasks": options.tasks, "turns": options.turns}
-        print(json.dumps({"alone": table, "ratio": ratio, "rounds": rounds, "settings": settings, "versions": versions}))
+        print(
+            json.dumps({"alone": table, "ratio": ratio, "rounds": rounds, "settings": settings, "versions": versions})
+        )
     else:
         print(f"{'microseconds':20}{'by hand':>10}{'ours':>10}{'ratio':>8}")
         for figure, row in table.items():

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import traceback
 import warnings
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -366,3 +368,38 @@ def test_a_big_import_is_one_step(database: str) -> None:
         with pytest.raises(SessionError, match="another content"):
             target.import_data({**document, "messages": [*fresh, *changed[-1:]]}, mode="append")
         assert target.count() == 12_000
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = ["docs/backends/postgres.md", "packages/openstackai-sessions-postgres/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_the_documentation_run(database: str, page: str) -> None:
+    """Each as written, but for the server, and once more with the names of the asynchronous side awaited."""
+    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert examples
+    parts = urlsplit(database)
+    keywords = (
+        f"host={parts.hostname} port={parts.port or 5432} user={parts.username} password={parts.password or 'none'}"
+        f" dbname={parts.path[1:]}"
+    )
+    for example in examples:
+        source = example.replace("postgresql://user:pass@host:5432/db", database)
+        source = source.replace("postgresql://user:pass@host/db", database).replace("sslmode=verify-full&", "")
+        exec(source.replace("host=/run/postgresql dbname=app", keywords), {})  # noqa: S102 - our own documentation
+    assert PostgresSession(database, "user-123").get_messages()[0] == {"role": "user", "content": "Hello"}
+
+
+async def test_the_documented_page_runs_on_the_asynchronous_side(database: str) -> None:
+    session = AsyncPostgresSession(connection_string=database, session_id="user-123")
+    await session.add_message("user", "Hello")
+    await session.add_message("assistant", "Hi there!")
+    assert [message.role for message in await session.get_messages()] == ["user", "assistant"]
+    await session.set("preferences", {"theme": "dark"})
+    assert await session.get("preferences") == {"theme": "dark"}
+    data = await session.export()
+    await session.clear()
+    await session.import_data(data)
+    assert await session.count() == 2
+    await session.store.close()
