@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 CORE = "packages/openstackai-sessions-core/src/openstackai_sessions_core"
+POSTGRES = "packages/openstackai-sessions-postgres/src/openstackai_sessions_postgres"
 
 TWINS = {
     f"{CORE}/_async_store.py": f"{CORE}/_store.py",
@@ -27,6 +28,10 @@ TWINS = {
     f"{CORE}/_async_base.py": f"{CORE}/_base.py",
     f"{CORE}/_async_retry.py": f"{CORE}/_retry.py",
     f"{CORE}/_async_dispatch.py": f"{CORE}/_dispatch.py",
+    f"{POSTGRES}/_async_home.py": f"{POSTGRES}/_home.py",
+    f"{POSTGRES}/_async_session.py": f"{POSTGRES}/_session.py",
+    f"{POSTGRES}/_async_shelf.py": f"{POSTGRES}/_shelf.py",
+    f"{POSTGRES}/_async_store.py": f"{POSTGRES}/_store.py",
     **{
         str(path.relative_to(ROOT)): str(path.relative_to(ROOT)).replace("async_", "")
         for path in sorted((ROOT / "tests").glob("*/*async_*.py"))

@@ -111,15 +111,28 @@ def test_metadata_says_what_an_index_shows(wheelhouse: Path, name: str) -> None:
 
 def test_extras_bring_the_backend_and_nothing_else(wheelhouse: Path) -> None:
     metadata = wheel(wheelhouse, FRONT_DOOR).read("openstackai_sessions-0.1.0.dist-info/METADATA").decode()
-    assert Parser().parsestr(metadata).get_all("Provides-Extra") == ["agents", "all", "sqlite"]
+    assert Parser().parsestr(metadata).get_all("Provides-Extra") == ["agents", "all", "postgres", "sqlite"]
     required = Parser().parsestr(metadata).get_all("Requires-Dist") or []
     assert sorted(required) == [
         "openstackai-sessions-agents<0.2,>=0.1.0; extra == 'agents'",
         "openstackai-sessions-agents<0.2,>=0.1.0; extra == 'all'",
         "openstackai-sessions-core<0.2,>=0.1.0",
+        "openstackai-sessions-postgres<0.2,>=0.1.0; extra == 'all'",
+        "openstackai-sessions-postgres<0.2,>=0.1.0; extra == 'postgres'",
         "openstackai-sessions-sqlite<0.2,>=0.1.0; extra == 'all'",
         "openstackai-sessions-sqlite<0.2,>=0.1.0; extra == 'sqlite'",
     ]
+
+
+def test_postgres_registers_its_url_schemes(wheelhouse: Path) -> None:
+    entry_points = configparser.ConfigParser()
+    archive = wheel(wheelhouse, "openstackai-sessions-postgres")
+    entry_points.read_string(archive.read("openstackai_sessions_postgres-0.1.0.dist-info/entry_points.txt").decode())
+    for group, opener in (("stores", "open_postgres_store"), ("async_stores", "open_async_postgres_store")):
+        assert dict(entry_points[f"openstackai_sessions.{group}"]) == {
+            "postgres": f"openstackai_sessions_postgres:{opener}",
+            "postgresql": f"openstackai_sessions_postgres:{opener}",
+        }
 
 
 def test_sqlite_registers_its_url_scheme(wheelhouse: Path) -> None:

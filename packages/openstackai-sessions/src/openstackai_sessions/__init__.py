@@ -49,12 +49,20 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from openstackai_sessions_agents import Agent, Runner
+    from openstackai_sessions_postgres import (
+        AsyncPostgresSession,
+        AsyncPostgresStore,
+        PostgresSession,
+        PostgresStore,
+    )
     from openstackai_sessions_sqlite import AsyncSQLiteSession, AsyncSQLiteStore, SQLiteSession, SQLiteStore
 
 __all__ = [
     "Agent",
     "AsyncInMemorySession",
     "AsyncInMemoryStore",
+    "AsyncPostgresSession",
+    "AsyncPostgresStore",
     "AsyncSQLiteSession",
     "AsyncSQLiteStore",
     "AsyncSession",
@@ -75,6 +83,8 @@ __all__ = [
     "Message",
     "OutcomeUnknownError",
     "PoolTimeoutError",
+    "PostgresSession",
+    "PostgresStore",
     "ReadOnlyError",
     "Runner",
     "SQLiteSession",

@@ -1,0 +1,391 @@
+# Written by tools/twins.py from _async_home.py: edit that file, then run `make twins`.
+"""The connections of a store in one event loop, and how a statement runs on one of them."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import Connection, Cursor
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from openstackai_sessions_core import (
+    BackendError,
+    BackendUnavailableError,
+    PoolTimeoutError,
+    SchemaVersionError,
+    SessionError,
+    UnsupportedError,
+    ValidationError,
+)
+from openstackai_sessions_postgres._faults import (
+    NoAnswerError,
+    NoSchemaError,
+    Secrets,
+    connect_failure,
+    redact_pool_logs,
+    translate,
+)
+from openstackai_sessions_postgres._seam import Cancelled, Lock, Slots, bound, here, insist, watch_end
+from openstackai_sessions_postgres._settings import Settings
+from openstackai_sessions_postgres._sql import Statements
+from openstackai_sessions_postgres._waiting import is_stale
+
+__all__ = ["Home", "OperationKnown"]
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+Execute: TypeAlias = Callable[[bytes, Mapping[str, object] | None], list[Row]]
+
+logger = logging.getLogger("openstackai_sessions_postgres")
+
+# How often to look whether connecting has failed, while waiting for a connection.
+GLANCE = 0.05
+UNIQUE_VIOLATION = "23505"
+
+
+class OperationKnown(Exception):  # noqa: N818 - an answer, not an error
+    """A small append met its own id in the ledger, or a message's in the log; nothing was written."""
+
+
+class OwnConnection(Connection[Row]):
+    """A connection of a pool of ours, which tells its home how connecting went."""
+
+    @classmethod
+    def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, home: weakref.ref[Home], **arguments: object
+    ) -> OwnConnection:
+        try:
+            connection = super().connect(conninfo, **arguments)  # type: ignore[arg-type]
+        except psycopg.Error as error:
+            if (owner := home()) is not None:
+                owner.failed(error)
+            raise
+        except Cancelled as error:
+            insist()
+            # The frames hold the half-made connection, which the server would wait for, and the pool logs the error.
+            raise error.with_traceback(None) from None
+        if (owner := home()) is not None:
+            owner.made(connection)
+        return connection
+
+
+class Home:
+    """The pool of one store in one event loop; opened by its first use."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        texts: Statements,
+        pool: ConnectionPool[Any] | None,
+    ) -> None:
+        self._settings = settings
+        self._texts = texts
+        self._given = pool
+        self._pool = pool
+        self._timeout = settings.options.timeout
+        self._secrets = Secrets(settings.target.secrets if settings.target else ())
+        self._lock = Lock()
+        self._schema_lock = Lock()
+        self._slots = Slots(settings.pool_max_size) if pool is None else None
+        self._failure: tuple[float, Exception] | None = None
+        self._connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
+        # Whether a connection reaches the server itself, so that statements may be prepared on it.
+        self._direct: weakref.WeakKeyDictionary[Connection[Any], bool] = weakref.WeakKeyDictionary()
+        self._end: object = None
+        self.place = here()
+        self.ready = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is under way."""
+        return self._slots is None or self._slots.taken == 0
+
+    # -- What a pool of ours tells ----------------------------------------------------------------------------------
+
+    def made(self, connection: Connection[Any]) -> None:
+        self._failure = None
+        self._connections.add(connection)
+
+    def failed(self, error: Exception) -> None:
+        self._failure = (monotonic(), error)
+
+    # -- Running statements -----------------------------------------------------------------------------------------
+
+    def run(self, statement: bytes, parameters: Mapping[str, object], *, write: bool) -> list[Row]:
+        """Run one statement, a transaction by itself, and return its rows.
+
+        Raises our errors, and `OperationKnown` for a write that met a key that is there already.
+        """
+        connection = self._take()
+        failure: SessionError | None = None
+        try:
+            return self._execute(connection, statement, parameters)
+        except (psycopg.Error, NoAnswerError) as error:
+            if isinstance(error, psycopg.Error) and error.sqlstate == UNIQUE_VIOLATION:
+                raise OperationKnown from None
+            failure = self._translate(connection, error, doubt=write and connection.closed)
+        finally:
+            self._give_back(connection)
+        # Raised outside of the handler: what holds a secret is then no part of the chain.
+        raise failure
+
+    def transaction(self, work: Callable[[Execute], T]) -> T:
+        """Run several statements in one transaction: `work` gets what runs one of them."""
+        connection = self._take()
+        failure: SessionError | None = None
+        committing = False
+
+        def execute(statement: bytes, parameters: Mapping[str, object] | None) -> list[Row]:
+            bound(connection, self._timeout)
+            return self._execute(connection, statement, parameters, rebound=False)
+
+        try:
+            execute(b"BEGIN", None)
+            result = work(execute)
+            committing = True
+            execute(b"COMMIT", None)
+        except (psycopg.Error, NoAnswerError) as error:
+            failure = self._translate(connection, error, doubt=committing and connection.closed)
+        else:
+            return result
+        finally:
+            try:
+                if not connection.closed and connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                    with suppress(psycopg.Error, NoAnswerError):
+                        execute(b"ROLLBACK", None)
+            finally:
+                self._give_back(connection)
+        raise failure
+
+    def _execute(
+        self,
+        connection: Connection[Any],
+        statement: bytes,
+        parameters: Mapping[str, object] | None,
+        *,
+        rebound: bool = True,
+    ) -> list[Row]:
+        if rebound:
+            bound(connection, self._timeout)
+        direct = self._direct.get(connection)
+        if direct is None:
+            direct = self._look_at(connection)
+        cursor = Cursor(connection, row_factory=tuple_row)
+        prepare = direct and parameters is not None
+        cursor.execute(statement, parameters, prepare=prepare, binary=parameters is not None)
+        result = cursor.pgresult
+        return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+
+    def _look_at(self, connection: Connection[Any]) -> bool:
+        """Find out, once a connection, whether a pooler stands between: then nothing may be prepared."""
+        if connection.info.encoding != "utf-8":
+            raise ValidationError("the connections of the given pool must have client_encoding=UTF8")
+        cursor = Cursor(connection, row_factory=tuple_row)
+        cursor.execute(b"SELECT pg_backend_pid()", prepare=False)
+        row = cursor.fetchone()
+        direct = row is not None and row[0] == connection.info.backend_pid
+        self._direct[connection] = direct
+        return direct
+
+    def _translate(self, connection: Connection[Any], error: Exception, *, doubt: bool) -> SessionError:
+        failure = translate(error, self._secrets, doubt=doubt)
+        if isinstance(failure, NoSchemaError):
+            self.ready = False
+        state = error.sqlstate if isinstance(error, psycopg.Error) else None
+        if state in ("26000", "42P05"):
+            # A pooler that shows the server's own process id: prepare nothing from here on.
+            self._direct.update(dict.fromkeys(self._direct, False))
+        if state in ("0A000", "25006", "26000", "42P05"):
+            # The next connection may lead to the new primary, and has no stale plans.
+            connection.pgconn.finish()
+        return failure
+
+    # -- Connections ------------------------------------------------------------------------------------------------
+
+    def _take(self) -> Connection[Any]:
+        if self._given is not None:
+            return self._take_given(self._given)
+        assert self._slots is not None
+        if not self._slots.acquire(self._settings.pool_timeout):
+            raise PoolTimeoutError(
+                f"none of the {self._settings.pool_max_size} connections to {self._settings.where} became free in"
+                f" {self._settings.pool_timeout:g} s; raise pool_max_size or pool_timeout"
+            )
+        try:
+            return self._connect()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _connect(self) -> Connection[Any]:
+        """A connection of our pool. Whoever has a slot finds one in the pool, or has it make one."""
+        pool = self._pool or self._open()
+        began = monotonic()
+        failure: SessionError | None = None
+        while failure is None:
+            try:
+                connection: Connection[Any] = pool.getconn(timeout=GLANCE)
+            except PoolTimeout:
+                if self._failure is not None and self._failure[0] >= began:
+                    failure = connect_failure(self._failure[1], self._secrets, self._settings.where)
+                elif monotonic() - began > self._timeout:
+                    failure = BackendUnavailableError(f"no connection to {self._settings.where} could be made in time")
+                continue
+            except PoolClosed:
+                raise BackendUnavailableError("the connections were closed; try again") from None
+            if not is_stale(connection):
+                return connection
+            connection.pgconn.finish()
+            pool.putconn(connection)
+        raise failure
+
+    def _open(self) -> ConnectionPool[Any]:
+        with self._lock:
+            if self._pool is None:
+                settings = self._settings
+                redact_pool_logs(settings.target.secrets if settings.target else ())
+                arguments = {**settings.connect_arguments(), "autocommit": True, "home": weakref.ref(self)}
+                pool = ConnectionPool(
+                    "",
+                    connection_class=OwnConnection,
+                    kwargs=arguments,
+                    min_size=settings.pool_min_size,
+                    max_size=settings.pool_max_size,
+                    name="openstackai-sessions",
+                    # Retrying is the handle's: what cannot connect says so at once.
+                    reconnect_timeout=0,
+                    num_workers=1,
+                    open=False,
+                )
+                pool.open()
+                self._end = watch_end(self.drop)
+                self._pool = pool
+            return self._pool
+
+    def _take_given(self, pool: ConnectionPool[Any]) -> Connection[Any]:
+        failure: SessionError
+        try:
+            while True:
+                connection: Connection[Any] = pool.getconn(timeout=self._settings.pool_timeout)
+                if is_stale(connection):
+                    connection.pgconn.finish()
+                    pool.putconn(connection)
+                    continue
+                if not connection.autocommit:
+                    connection.set_autocommit(True)
+                    vars(connection)["_openstackai_sessions_restore"] = True
+                return connection
+        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+            failure = translate(error, self._secrets, doubt=False)
+        raise failure
+
+    def _give_back(self, connection: Connection[Any]) -> None:
+        own = vars(connection)
+        own.pop("wait", None)
+        try:
+            if own.pop("_openstackai_sessions_restore", False) and not connection.closed:
+                connection.set_autocommit(False)
+            pool = self._pool
+            assert pool is not None
+            pool.putconn(connection)
+        finally:
+            if self._slots is not None:
+                self._slots.release()
+
+    def drop(self) -> None:
+        """Close every connection of ours, whatever it is doing."""
+        for connection in list(self._connections):
+            connection.pgconn.finish()
+        self._connections.clear()
+
+    def close(self) -> None:
+        """Close our pool; what is under way ends first or finds its connection closed. A given pool stays open."""
+        if self._given is None and self._pool is not None:
+            self._pool.close()
+            self.drop()
+
+    # -- The schema -------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make sure, once, that the tables are there and of a version that this library knows."""
+        with self._schema_lock:
+            if self.ready:
+                return
+            try:
+                rows = self.run(self._texts.ready, {}, write=False)
+            except NoSchemaError:
+                rows = []
+            if not rows or (rows[0][-1] or 0) < len(self._texts.migrations):
+                self._migrate()
+                rows = self.run(self._texts.ready, {}, write=False)
+            encoding, *settings, version = rows[0]
+            self._check(encoding, version)
+            warn_of_loss(*settings)
+            self.ready = True
+
+    def _migrate(self) -> None:
+        def work(execute: Execute) -> None:
+            texts = self._texts
+            name = self._settings.schema
+            # Held to the end of the transaction, so that whoever comes second finds the work done.
+            execute(b"SELECT pg_advisory_xact_lock(%(key)s)", {"key": _lock_key(name)})
+            encoding = (execute(b"SELECT current_setting('server_encoding')", None))[0][0]
+            self._check(encoding, 0)
+            if (execute(texts.schema_exists, {"name": name}))[0][0] == 0:
+                execute(texts.create_schema, None)
+            execute(texts.versions, None)
+            version = (execute(texts.version, None))[0][0]
+            self._check(encoding, version)
+            for number, migration in enumerate(texts.migrations[version:], version + 1):
+                execute(migration, None)
+                execute(texts.applied, {"version": number})
+
+        try:
+            self.transaction(work)
+        except BackendError as error:
+            if "SQLSTATE 42501" in str(error):
+                raise BackendError(
+                    f"{error}; let an administrator run what openstackai_sessions_postgres.schema_sql() returns"
+                ) from error.__cause__
+            raise
+
+    def _check(self, encoding: str, version: int) -> None:
+        if encoding != "UTF8":
+            raise UnsupportedError(
+                f"the database is encoded in {encoding}, which cannot hold every text; make one with ENCODING 'UTF8'"
+            )
+        known = len(self._texts.migrations)
+        if version > known:
+            raise SchemaVersionError(
+                f"the schema {self._settings.schema!r} is of version {version}, and this library knows versions up to"
+                f" {known}: upgrade openstackai-sessions-postgres; nothing was changed"
+            )
+
+
+def _lock_key(schema: str) -> int:
+    digest = blake2b(f"openstackai-sessions:{schema}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def warn_of_loss(synchronous_commit: str, fsync: str, full_page_writes: str) -> None:
+    """Say, where the server is set so that a crash loses what it acknowledged, what to change."""
+    faults = [
+        f"{name} = off"
+        for name, value in (
+            ("synchronous_commit", synchronous_commit),
+            ("fsync", fsync),
+            ("full_page_writes", full_page_writes),
+        )
+        if value == "off"
+    ]
+    if faults:
+        logger.warning("PostgreSQL runs with %s: a crash can lose acknowledged writes; set it on", ", ".join(faults))

@@ -1,0 +1,50 @@
+"""The place of the behaviour tests in PostgreSQL: a schema of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import psycopg
+from psycopg import sql
+
+from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
+from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
+from places import Place
+
+_numbers = itertools.count(1)
+
+
+class PostgresPlace(Place):
+    """A schema. Time passes by moving what is stored into the past."""
+
+    multiprocess = True
+
+    def __init__(self, url: str, admin_url: str) -> None:
+        self.url = url
+        self.schema = f"behaviour_{os.getpid()}_{next(_numbers)}"
+        self._admin = psycopg.connect(admin_url, autocommit=True)
+
+    def open(self, **options: object) -> BaseStore:
+        return PostgresStore(self.url, schema=self.schema, **options)  # type: ignore[arg-type]
+
+    def open_async(self, **options: object) -> AsyncBaseStore:
+        return AsyncPostgresStore(self.url, schema=self.schema, **options)  # type: ignore[arg-type]
+
+    def elapse(self, seconds: float) -> None:
+        shift = round(seconds * 1_000_000)
+        moved = {
+            "sessions": ("created_at", "updated_at", "deadline", "sweep_at"),
+            "messages": ("created_at",),
+            "operations": ("at", "forget_at"),
+        }
+        for table, columns in moved.items():
+            changes = sql.SQL(", ").join(
+                sql.SQL("{column} = {column} - {shift}").format(column=sql.Identifier(column), shift=shift)
+                for column in columns
+            )
+            self._admin.execute(sql.SQL("UPDATE {} SET {}").format(sql.Identifier(self.schema, table), changes))
+
+    def clean(self) -> None:
+        self._admin.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))
+        self._admin.close()

@@ -1,0 +1,372 @@
+"""Servers and wires that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from openstackai_sessions_core import (
+    BackendError,
+    BackendUnavailableError,
+    CorruptDataError,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    ReadOnlyError,
+    SchemaVersionError,
+    SessionClosedError,
+    SessionEvent,
+    StorageFullError,
+)
+from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
+from postgres.proxy import Proxy
+from servers.postgres import OwnServer, free_port
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[Proxy]:
+    proxy = Proxy(database)
+    yield proxy
+    proxy.close()
+
+
+def test_a_write_whose_reply_is_lost_lands_once(proxy: Proxy) -> None:
+    store = PostgresStore(proxy.url)
+    session = store.session("s")
+    fired: list[object] = []
+    session.on(SessionEvent.MESSAGE_ADDED, fired.append)
+    session.on(SessionEvent.MESSAGE_REMOVED, fired.append)
+    session.add_message("user", "first")
+    for number in range(10):
+        proxy.cut_replies = 1
+        assert session.add_message("user", number).content == number
+    assert [message.content for message in session.get_messages()] == ["first", *range(10)]
+    proxy.cut_replies = 1
+    popped = session.pop_message()
+    assert popped is not None
+    assert popped.content == 9
+    assert session.count() == 10
+    assert len(fired) == 12
+    store.close()
+
+
+async def test_a_write_whose_reply_is_lost_lands_once_async(proxy: Proxy) -> None:
+    store = AsyncPostgresStore(proxy.url)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    for number in range(10):
+        proxy.cut_replies = 1
+        assert (await session.add_messages([{"n": number}] * 7))[0].position == 2 + 7 * number
+    assert await session.count() == 71
+    await store.close()
+
+
+def test_without_retries_a_lost_reply_is_reported_and_can_be_repeated(proxy: Proxy) -> None:
+    store = PostgresStore(proxy.url, retry_timeout=0)
+    session = store.session("s")
+    session.add_message("user", "first")
+    proxy.cut_replies = 1
+    with pytest.raises(OutcomeUnknownError) as caught:
+        session.add_message("user", "second")
+    assert caught.value.op_id is not None
+    session.add_message("user", "second", op_id=caught.value.op_id)
+    assert [message.content for message in session.get_messages()] == ["first", "second"]
+    proxy.cut_replies = 1
+    with pytest.raises(BackendUnavailableError):
+        session.get_messages()
+    assert session.count() == 2
+    store.close()
+
+
+def test_connections_cut_while_idle_are_replaced_unnoticed(proxy: Proxy) -> None:
+    store = PostgresStore(proxy.url, retry_timeout=0)
+    session = store.session("s")
+    for number in range(5):
+        session.add_message("user", number)
+        proxy.drop()
+        time.sleep(0.05)
+    assert session.count() == 5
+    store.close()
+
+
+async def test_connections_cut_while_idle_are_replaced_unnoticed_async(proxy: Proxy) -> None:
+    store = AsyncPostgresStore(proxy.url, retry_timeout=0)
+    session = store.session("s")
+    for number in range(5):
+        await session.add_message("user", number)
+        proxy.drop()
+        await asyncio.sleep(0.05)
+    assert await session.count() == 5
+    await store.close()
+
+
+def test_a_silent_server_does_not_hold_a_call_for_ever(proxy: Proxy) -> None:
+    store = PostgresStore(proxy.url, retry_timeout=0, timeout=0.5)
+    session = store.session("s")
+    session.add_message("user", "first")
+    proxy.silent = True
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknownError):
+        session.add_message("user", "second")
+    with pytest.raises(BackendUnavailableError):
+        session.get_messages()
+    assert time.monotonic() - began < 5
+    proxy.silent = False
+    proxy.drop()
+    assert session.count() == 1
+    store.close()
+
+
+async def test_a_silent_server_does_not_hold_a_call_for_ever_async(proxy: Proxy) -> None:
+    store = AsyncPostgresStore(proxy.url, retry_timeout=0, timeout=0.5)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    proxy.silent = True
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknownError):
+        await session.add_message("user", "second")
+    with pytest.raises(BackendUnavailableError):
+        await session.get_messages()
+    assert time.monotonic() - began < 5
+    proxy.silent = False
+    proxy.drop()
+    assert await session.count() == 1
+    await store.close()
+
+
+async def test_a_cancelled_write_settles_and_the_next_caller_gets_its_own_answer(database: str) -> None:
+    store = AsyncPostgresStore(database, pool_max_size=2)
+    session = store.session("s")
+    await session.add_message("user", -1)
+    for number in range(60):
+        task = asyncio.create_task(session.add_messages([{"n": number, "part": part} for part in range(6)]))
+        await asyncio.sleep(number % 12 * 0.0002)
+        task.cancel()
+        assert (await store.session("other").add_message("user", number)).content == number
+        await asyncio.gather(task, return_exceptions=True)
+    found = [message["n"] for message in (await session.get_messages())[1:]]
+    assert all(found.count(number) in (0, 6) for number in range(60))
+    await store.close()
+
+
+async def test_a_write_cancelled_for_good_drops_its_connection(database: str) -> None:
+    store = AsyncPostgresStore(database, timeout=0.3, pool_max_size=1)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        task = asyncio.create_task(session.add_message("user", "second"))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+        assert await store.session("other").count() == 0
+    await store.close()
+
+
+def test_a_refused_connection_is_unavailable_and_nothing_was_applied() -> None:
+    store = PostgresStore(f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", retry_timeout=0)
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(BackendUnavailableError, match="cannot connect to postgresql://postgres@127"):
+            store.session("s").add_message("user", "Hello")
+    assert time.monotonic() - began < 5
+    store.close()
+
+
+async def test_a_refused_connection_is_unavailable_async() -> None:
+    store = AsyncPostgresStore(f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", retry_timeout=0)
+    with pytest.raises(BackendUnavailableError):
+        await store.session("s").add_message("user", "Hello")
+    await store.close()
+
+
+def test_a_wrong_password_or_database_is_told_at_once(database: str) -> None:
+    wrong = database.replace("integration-secret", "canary-wrong")
+    if wrong != database:
+        with pytest.raises(BackendError, match="authentication") as caught:
+            PostgresStore(wrong).session("s").count()
+        assert not isinstance(caught.value, BackendUnavailableError)
+    with pytest.raises(BackendError, match="does not exist"):
+        PostgresStore(f"{database}_no").session("s").count()
+
+
+def test_an_exhausted_pool_says_so_in_time_and_recovers(database: str) -> None:
+    store = PostgresStore(database, pool_max_size=1, pool_timeout=0.3)
+    session = store.session("s")
+    session.add_message("user", "first")
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        thread = threading.Thread(target=session.add_message, args=("user", "second"))
+        thread.start()
+        time.sleep(0.2)
+        began = time.monotonic()
+        with pytest.raises(PoolTimeoutError, match="pool_max_size"):
+            session.count()
+        assert 0.2 < time.monotonic() - began < 3
+        holder.rollback()
+    thread.join()
+    assert session.count() == 2
+    store.close()
+
+
+async def test_an_exhausted_pool_says_so_in_time_and_recovers_async(database: str) -> None:
+    store = AsyncPostgresStore(database, pool_max_size=1, pool_timeout=0.3)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        task = asyncio.create_task(session.add_message("user", "second"))
+        await asyncio.sleep(0.1)
+        results = await asyncio.gather(*(session.count() for _ in range(5)), return_exceptions=True)
+        assert [type(result) for result in results] == [PoolTimeoutError] * 5
+        await holder.rollback()
+    await task
+    assert await session.count() == 2
+    await store.close()
+
+
+def test_a_restart_under_load_loses_nothing(own_server: OwnServer) -> None:
+    store = PostgresStore(own_server.url)
+    store.session("s").add_message("user", "first")
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    counts = [0] * 4
+
+    def write(thread: int) -> None:
+        session = store.session("s")
+        try:
+            while not stop.is_set():
+                session.add_message("user", f"{thread}-{counts[thread]}")
+                counts[thread] += 1
+        except BaseException as error:  # noqa: BLE001 - whatever it is fails the test below
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    own_server.restart()
+    time.sleep(0.5)
+    own_server.kill()
+    own_server.start()
+    time.sleep(1)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    contents = [str(message.content) for message in store.session("s").get_messages()]
+    assert sorted(contents) == sorted(["first", *(f"{t}-{i}" for t in range(4) for i in range(counts[t]))])
+    store.close()
+
+
+async def test_a_restart_is_survived_async(own_server: OwnServer) -> None:
+    store = AsyncPostgresStore(own_server.url)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    own_server.kill()
+    task = asyncio.create_task(session.add_message("user", "second"))
+    await asyncio.to_thread(own_server.start)
+    await task
+    assert await session.count() == 2
+    await store.close()
+
+
+def test_a_read_only_server_reads_and_says_that_it_cannot_write(database: str) -> None:
+    PostgresStore(database).session("s").add_message("user", "Hello")
+    separator = "&" if "?" in database else "?"
+    store = PostgresStore(f"{database}{separator}options=-cdefault_transaction_read_only%3Don", retry_timeout=0)
+    session = store.session("s")
+    assert [message.content for message in session.get_messages()] == ["Hello"]
+    with pytest.raises(ReadOnlyError):
+        session.add_message("user", "no")
+    with pytest.raises(ReadOnlyError):
+        session.clear()
+    assert len(store.list_sessions()) == 1
+    assert session.count() == 1
+    store.close()
+
+
+def test_a_full_disk_is_told_and_reads_go_on(database: str) -> None:
+    """A server runs out of room by a rule that raises its error: the real thing needs a file system of its own."""
+    store = PostgresStore(database, retry_timeout=0)
+    session = store.session("s")
+    session.add_message("user", "Hello")
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+        )
+        admin.execute(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON openstackai_sessions.messages EXECUTE FUNCTION full_disk()"
+        )
+        with pytest.raises(StorageFullError):
+            session.add_message("user", "no")
+        with pytest.raises(StorageFullError):
+            session.add_messages([{"n": 1}] * 10)
+        assert session.count() == 1
+        admin.execute("DROP TRIGGER full_disk ON openstackai_sessions.messages")
+    session.add_message("user", "yes")
+    assert session.count() == 2
+    store.close()
+
+
+@pytest.mark.parametrize("text", ["{broken", "[1]", '"text"', "", "{" + '"a":[' * 5000 + "]" * 5000 + "}", "null"])
+def test_a_message_that_cannot_be_read_is_named_and_stays(database: str, text: str) -> None:
+    store = PostgresStore(database)
+    session = store.session("s")
+    session.add_message("user", "first")
+    session.add_message("user", "second")
+    with psycopg.connect(database) as admin:
+        admin.execute("UPDATE openstackai_sessions.messages SET data = %s WHERE position = 2", (text,))
+    for call in (session.get_messages, session.pop_message, session.export):
+        with pytest.raises(CorruptDataError) as caught:
+            call()
+        assert caught.value.position == 2
+    assert session.count() == 2
+    with psycopg.connect(database) as admin:
+        admin.execute(
+            "UPDATE openstackai_sessions.messages SET data = %s WHERE position = 2",
+            ('{"content": "' + "[" * 100 + ' 12345678901234567890 \\ud800"}',),
+        )
+    popped = session.pop_message()
+    assert popped is not None
+    assert popped.content == "[" * 100 + " 12345678901234567890 \ud800"
+    store.close()
+
+
+def test_a_newer_schema_is_refused_untouched(database: str) -> None:
+    PostgresStore(database).session("s").add_message("user", "Hello")
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute("INSERT INTO openstackai_sessions.migrations VALUES (99, now())")
+        store = PostgresStore(database)
+        for call in (store.session("s").get_messages, store.session("s").clear, store.purge_expired):
+            with pytest.raises(SchemaVersionError, match="99"):
+                call()
+        assert admin.execute("SELECT count(*) FROM openstackai_sessions.messages").fetchone() == (1,)
+
+
+def test_a_closed_store_refuses_and_is_closed_once(database: str) -> None:
+    store = PostgresStore(database)
+    session = store.session("s")
+    session.add_message("user", "Hello")
+    store.close()
+    store.close()
+    with pytest.raises(SessionClosedError):
+        session.get_messages()
+
+
+def test_unsafe_settings_of_the_server_are_reported(database: str, caplog: pytest.LogCaptureFixture) -> None:
+    separator = "&" if "?" in database else "?"
+    with PostgresStore(database) as store:
+        assert store.durability() == "power"
+    assert caplog.records == []
+    with PostgresStore(f"{database}{separator}options=-csynchronous_commit%3Doff") as store:
+        with caplog.at_level(logging.WARNING):
+            assert store.durability() == "process"
+        assert "synchronous_commit = off" in caplog.text

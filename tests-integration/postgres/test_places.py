@@ -1,0 +1,405 @@
+"""Stores, pools, roles, schemas and secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import re
+import traceback
+import warnings
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from openstackai_sessions_core import BackendError, SessionClosedError, SessionError, ValidationError, open_store
+from openstackai_sessions_postgres import (
+    AsyncPostgresSession,
+    AsyncPostgresStore,
+    PostgresSession,
+    PostgresStore,
+    schema_sql,
+)
+from postgres.proxy import Proxy
+from servers.postgres import Server, find_pgbouncer, free_port, make_pgbouncer
+
+CANARY = "canary-Zq7/@%:x"
+QUOTED = "canary-Zq7%2F%40%25%3Ax"
+
+
+def as_user(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port or 5432}"))
+
+
+def connections(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'openstackai-sessions'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_ten_thousand_handles_share_a_handful_of_connections(database: str) -> None:
+    handles = [PostgresSession(database, f"session-{number}") for number in range(10_000)]
+    for handle in handles[::100]:
+        handle.add_message("user", "Hello")
+    assert len({id(handle.store) for handle in handles}) == 1
+    assert 1 <= connections(database) <= 10
+    handles[0].store.close()
+    assert connections(database) == 0
+    assert handles[0].count() == 1  # and opens again by itself
+    handles[0].store.close()
+
+
+async def test_ten_thousand_handles_share_a_handful_of_connections_async(database: str) -> None:
+    handles = [AsyncPostgresSession(database, f"session-{number}") for number in range(10_000)]
+    await asyncio.gather(*(handle.add_message("user", "Hello") for handle in handles[::50]))
+    assert len({id(handle.store) for handle in handles}) == 1
+    assert 1 <= connections(database) <= 10
+    await handles[0].store.close()
+
+
+def test_a_second_event_loop_just_works_and_the_first_leaves_no_connection(database: str) -> None:
+    session = AsyncPostgresSession(database, "s")
+    explicit = AsyncPostgresStore(database)
+
+    async def turn(number: int) -> int:
+        await session.add_message("user", number)
+        await explicit.session("s").add_message("user", number)
+        await asyncio.gather(*(session.count() for _ in range(5)))
+        return await session.count()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [asyncio.run(turn(number)) for number in range(3)] == [2, 4, 6]
+        gc.collect()
+    assert connections(database) == 0
+
+
+def test_shared_stores_beyond_sixteen_close_the_longest_unused(database: str) -> None:
+    handles = [PostgresSession(database, "s", pool_timeout=1.0 + number) for number in range(20)]
+    for handle in handles:
+        handle.count()
+    assert sum(handle.store.is_open for handle in handles) == 16  # type: ignore[attr-defined]
+    assert [handle.count() for handle in handles] == [0] * 20
+    for handle in handles:
+        handle.store.close()
+
+
+def test_a_given_pool_is_used_as_it_is_and_stays_open(database: str) -> None:
+    with ConnectionPool(
+        database, min_size=1, max_size=2, open=True, kwargs={"row_factory": dict_row}, timeout=5
+    ) as pool:
+        store = PostgresStore(pool=pool)
+        session = PostgresSession(pool=pool, session_id="s")
+        session.add_message("user", "Hello")
+        assert store.session("s").count() == 1
+        store.close()
+        with pool.connection() as connection:
+            assert not connection.autocommit
+            row: object = connection.execute("SELECT 1 AS one").fetchone()
+            assert row == {"one": 1}
+        assert session.count() == 1
+    with pytest.raises(SessionClosedError, match="pool"):
+        session.count()
+    for arguments in ({"pool": 5}, {"pool": pool, "connection_string": database}, {}):
+        with pytest.raises(ValidationError):
+            PostgresStore(**arguments)
+    with pytest.raises(ValidationError, match="AsyncConnectionPool"):
+        AsyncPostgresStore(pool=pool)  # type: ignore[arg-type]
+
+
+async def test_a_given_pool_is_used_as_it_is_and_stays_open_async(database: str) -> None:
+    async with AsyncConnectionPool(database, min_size=1, max_size=2, open=False) as pool:
+        session = AsyncPostgresSession(pool=pool, session_id="s")
+        await asyncio.gather(*(session.add_message("user", number) for number in range(10)))
+        await session.store.close()
+        async with pool.connection() as connection:
+            assert not connection.autocommit
+        assert await session.count() == 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_child_process_has_connections_of_its_own(database: str) -> None:
+    session = PostgresSession(database, "s")
+    session.add_message("user", "parent")
+    with psycopg.connect(database) as connection:
+        before = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'openstackai-sessions'")
+        pids = {pid for (pid,) in before.fetchall()}
+    for number in range(5):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                session.add_message("user", f"child {number}")
+                status = 0 if session.count() == number + 2 else 2
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+    assert session.count() == 6
+    with psycopg.connect(database) as connection:
+        after = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'openstackai-sessions'")
+        assert pids <= {pid for (pid,) in after.fetchall()}
+    session.store.close()
+
+
+@pytest.mark.parametrize(
+    "schema", ['we"ird', "SELECT", "a.b", "%s", "ünïcode", "{schema}", "x; DROP TABLE y", "x" * 63]
+)
+def test_any_schema_name_is_quoted(database: str, schema: str) -> None:
+    with PostgresStore(database, schema=schema) as store, PostgresStore(database) as other:
+        session = store.session("s")
+        session.add_messages([{"n": number} for number in range(20)])
+        session.add_message("user", "one")
+        session.set("key", 1)
+        session.pop_message()
+        assert other.list_sessions() == []
+        assert [info.id for info in store.list_sessions("s")] == ["s"]
+        session.import_data(session.export())
+        assert session.count() == 20
+        session.delete()
+        assert store.purge_expired() == 0
+
+
+@pytest.mark.parametrize("schema", ["", "x" * 64, "pg_x", "information_schema", "a\x00b", 5, None])
+def test_bad_schema_names_are_refused(schema: object) -> None:
+    with pytest.raises(ValidationError, match="schema"):
+        PostgresStore("postgresql://localhost/x", schema=schema)  # type: ignore[arg-type]
+
+
+def test_a_role_without_rights_needs_no_more_than_the_documented_ones(server: Server, database: str) -> None:
+    role = f"app_{os.urandom(4).hex()}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(sql.Identifier(role)))
+        url = as_user(database, role, "secret")
+        try:
+            store = PostgresStore(url)
+            with pytest.raises(BackendError, match="schema_sql"):
+                store.session("s").add_message("user", "Hello")
+            admin.execute(schema_sql())
+            for statement in (
+                "GRANT USAGE ON SCHEMA openstackai_sessions TO {}",
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA openstackai_sessions TO {}",
+                "REVOKE INSERT, UPDATE, DELETE ON openstackai_sessions.migrations FROM {}",
+            ):
+                admin.execute(sql.SQL(statement).format(sql.Identifier(role)))
+            session = store.session("s")
+            session.add_message("user", "Hello")
+            session.add_messages([{"n": number} for number in range(20)])
+            session.set("key", 1)
+            session.pop_message()
+            session.import_data(session.export())
+            session.clear()
+            session.delete()
+            assert store.purge_expired() == 0
+            assert store.list_sessions() == []
+            store.close()
+        finally:
+            admin.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
+            admin.execute(sql.SQL("DROP ROLE {0}").format(sql.Identifier(role)))
+
+
+def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
+    name = f"latin_{os.urandom(4).hex()}"
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        with pytest.raises(SessionError, match="UTF8"):
+            PostgresStore(server.url_of(name)).session("s").count()
+    finally:
+        server.drop_database(name)
+
+
+def test_no_password_shows_in_any_error_log_or_repr(
+    database: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    role = f"canary_{os.urandom(4).hex()}"
+    parts = urlsplit(database)
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(sql.Identifier(role), sql.Literal(CANARY))
+        )
+    good = as_user(database, role, QUOTED)
+    proxy = Proxy(good)
+    netloc = f"{role}:{QUOTED}@127.0.0.1"
+    said: list[str] = []
+
+    def note(call: object) -> None:
+        try:
+            call()  # type: ignore[operator]
+        except Exception as error:  # noqa: BLE001 - every one of them is looked at
+            said.extend(traceback.format_exception(error))
+            link: BaseException | None = error
+            while link is not None:
+                said.extend((repr(link), str(link), repr(link.args)))
+                link = link.__cause__ or link.__context__
+
+    bad_urls = [
+        f"postgresql://{role}:{CANARY}@127.0.0.1/x",
+        f"postgresql://{netloc}:abc/x",
+        f"postgresql://{netloc}/x?nosuch={QUOTED}",
+        f"postgresql://{netloc}/x?sslmode=nosuch",
+        f"mysql://{netloc}/x",
+        f"{netloc}/x",
+        f"host=127.0.0.1 password='{CANARY}' nosuch=1",
+        f"host=127.0.0.1 password='{CANARY}",
+        f"postgresql://{netloc}:{free_port()}/x",
+        f"postgresql://{netloc}:{parts.port or 5432}/nosuch-{QUOTED}",
+        f"postgresql://{role}:wrong-{QUOTED}@127.0.0.1:{parts.port or 5432}/postgres",
+        f"postgresql://{role}:{QUOTED}@{QUOTED}.invalid/x",
+    ]
+    for url in bad_urls:
+        note(lambda url=url: PostgresStore(url, retry_timeout=0).session("s").count())
+        note(lambda url=url: open_store(url))
+        note(lambda url=url: asyncio.run(AsyncPostgresStore(url, retry_timeout=0).session("s").count()))
+    store = PostgresStore(proxy.url, retry_timeout=0)
+    session = store.session("s")
+    said += [repr(store), str(store), repr(session), repr(vars(store))]
+    session.add_message("user", "Hello")
+    said += [repr(store), repr(vars(next(iter(store._homes.values()))))]
+    proxy.cut_replies = 1
+    note(lambda: session.add_message("user", "Hello"))
+    proxy.close()
+    note(session.count)
+    store.close()
+    note(session.count)
+    said += [record.getMessage() + str(record.exc_info) for record in caplog.records]
+    said += list(capfd.readouterr())
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP OWNED BY {0} CASCADE; DROP ROLE {0}").format(sql.Identifier(role)))
+    assert len(said) > 100
+    for text in said:
+        # The tests' own variables hold it; the library's must not.
+        lines = [line for line in text.splitlines() if "canary-Zq7" in line]
+        assert not lines, lines
+
+
+@pytest.mark.skipif(find_pgbouncer() is None, reason="PgBouncer is not on this machine")
+def test_behind_a_pooler_nothing_is_prepared(server: Server, database: str) -> None:
+    bouncer = make_pgbouncer(server, pool_size=2)
+    try:
+        store = PostgresStore(Server(bouncer.url, "").url_of(urlsplit(database).path[1:]))
+        session = store.session("s")
+        for number in range(30):
+            session.add_message("user", number)
+            session.get_messages(3)
+        store.close()
+    finally:
+        bouncer.remove()
+    direct = PostgresStore(database)
+    direct.session("s").add_message("user", "direct")
+    homes = list(direct._homes.values())
+    assert set(homes[0]._direct.values()) == {True}
+    assert set(store._homes) == set()
+    assert direct.session("s").count() == 31
+    direct.close()
+
+
+def test_what_is_stored_is_plain_rows(database: str) -> None:
+    with PostgresStore(database) as store:
+        session = store.session("user-123", ttl=3600)
+        session.add_message("user", "Hällo \x00", id="mine", op_id="op")
+        session.set("user_name", "Alice")
+        with psycopg.connect(database) as connection:
+            execute = connection.execute
+            assert execute("SELECT session_id, position, id, data FROM openstackai_sessions.messages").fetchall() == [
+                ("user-123", 1, "mine", '{"role":"user","content":"Hällo \\u0000"}')
+            ]
+            assert execute("SELECT * FROM openstackai_sessions.metadata").fetchall() == [
+                ("user-123", "user_name", '"Alice"')
+            ]
+            assert execute(
+                "SELECT session_id, alive, next_position, message_count, metadata_bytes, ttl, deadline - updated_at"
+                " FROM openstackai_sessions.sessions"
+            ).fetchall() == [("user-123", True, 2, 1, 16, 3_600_000_000, 3_600_000_000)]
+            assert execute(
+                "SELECT op_id, length(digest), applied, first_position, ids, forget_at - at"
+                " FROM openstackai_sessions.operations WHERE op_id = 'op'"
+            ).fetchall() == [("op", 16, True, 1, ["mine"], 600_000_000)]
+
+
+def test_purge_leaves_nothing_of_what_has_expired(database: str) -> None:
+    with PostgresStore(database) as store:
+        for number in range(150):
+            store.session(f"gone-{number}", ttl=0.001).add_messages([{"n": 1}] * 3)
+        store.session("here", ttl=3600).add_message("user", "Hello")
+        assert [info.id for info in store.list_sessions()] == ["here"]
+        store.purge_expired()
+        with psycopg.connect(database, autocommit=True) as connection:
+            count = connection.execute("SELECT count(*) FROM openstackai_sessions.messages").fetchone()
+            assert count == (1,)
+            connection.execute("UPDATE openstackai_sessions.operations SET forget_at = 0")
+            connection.execute("UPDATE openstackai_sessions.sessions SET sweep_at = 0 WHERE NOT alive")
+            assert store.purge_expired() == 0
+            for table, rows in (("sessions", 1), ("messages", 1), ("operations", 0)):
+                found = connection.execute(f"SELECT count(*) FROM openstackai_sessions.{table}").fetchone()  # noqa: S608
+                assert found == (rows,)
+
+
+def test_a_big_import_is_one_step(database: str) -> None:
+    with PostgresStore(database) as store:
+        source = store.session("source")
+        for start in range(0, 12_000, 6_000):
+            source.add_messages([{"n": start + number} for number in range(6_000)])
+        source.set("key", "value")
+        document = source.export()
+        target = store.session("target")
+        target.add_message("user", "before")
+        target.import_data(document, op_id="big")
+        target.import_data(document, op_id="big")
+        assert {**target.export(), "session_id": "source"} == document
+        target.import_data(document, mode="append")
+        assert target.count() == 12_000
+        messages = document["messages"]
+        assert isinstance(messages, list)
+        changed = [*messages[:-1], {**messages[-1], "data": {"n": "other"}}]  # type: ignore[dict-item]
+        fresh = [{**message, "id": f"new-{number}"} for number, message in enumerate(messages)]  # type: ignore[dict-item]
+        with pytest.raises(SessionError, match="another content"):
+            target.import_data({**document, "messages": [*fresh, *changed[-1:]]}, mode="append")
+        assert target.count() == 12_000
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = ["docs/backends/postgres.md", "packages/openstackai-sessions-postgres/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_the_documentation_run(database: str, page: str) -> None:
+    """Each as written, but for the server, and once more with the names of the asynchronous side awaited."""
+    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert examples
+    parts = urlsplit(database)
+    keywords = (
+        f"host={parts.hostname} port={parts.port or 5432} user={parts.username} password={parts.password or 'none'}"
+        f" dbname={parts.path[1:]}"
+    )
+    for example in examples:
+        source = example.replace("postgresql://user:pass@host:5432/db", database)
+        source = source.replace("postgresql://user:pass@host/db", database).replace("sslmode=verify-full&", "")
+        exec(source.replace("host=/run/postgresql dbname=app", keywords), {})  # noqa: S102 - our own documentation
+    assert PostgresSession(database, "user-123").get_messages()[0] == {"role": "user", "content": "Hello"}
+
+
+async def test_the_documented_page_runs_on_the_asynchronous_side(database: str) -> None:
+    session = AsyncPostgresSession(connection_string=database, session_id="user-123")
+    await session.add_message("user", "Hello")
+    await session.add_message("assistant", "Hi there!")
+    assert [message.role for message in await session.get_messages()] == ["user", "assistant"]
+    await session.set("preferences", {"theme": "dark"})
+    assert await session.get("preferences") == {"theme": "dark"}
+    data = await session.export()
+    await session.clear()
+    await session.import_data(data)
+    assert await session.count() == 2
+    await session.store.close()
