@@ -1,0 +1,25 @@
+-- Add the ids of some more old messages to the index of ids (KEYS[4]). ARGV: 1 how many. Returns how many are left.
+
+if not alive or damaged then
+  return 0
+end
+local bare = state.bare or state.count
+local first = math.max(0, bare - tonumber(ARGV[1]))
+local ids = {}
+for i, element in ipairs(bare > 0 and call('LRANGE', KEYS[2], first, bare - 1) or {}) do
+  local position, _, _, id = string.match(element, ELEMENT)
+  if position then
+    ids[#ids + 1] = id
+    ids[#ids + 1] = position
+  end
+end
+call('HLEN', KEYS[4])
+local given = state.given
+for i = 1, #ids, 1000 do
+  given = given + call('HSET', KEYS[4], unpack(ids, i, math.min(i + 999, #ids)))
+end
+call('HSET', KEYS[1], 'bare', text(first), 'given', text(given))
+if state.deadline then
+  call('PEXPIREAT', KEYS[4], text(math.ceil(state.deadline / 1000)))
+end
+return first
