@@ -39,6 +39,7 @@ from openstackai_sessions_redis._format import (
     metadata_pairs,
     number,
     page,
+    plain_outcome,
     pop_outcome,
     record,
     refuse,
@@ -177,7 +178,7 @@ class AsyncRedisStore(AsyncBaseStore):
             checked = sha1(element, usedforsecurity=False).hexdigest().encode()
 
     async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
-        return pop_outcome(await self._write("clear", session_id, op, ttl, []))
+        return plain_outcome(await self._write("clear", session_id, op, ttl, []))
 
     async def write_metadata(
         self,
@@ -191,7 +192,7 @@ class AsyncRedisStore(AsyncBaseStore):
         kept = {key: value for key, value in values.items() if key not in removed}
         arguments = [b"%d" % self.limits.metadata_bytes, b"%d" % len(kept), *metadata_pairs(kept)]
         arguments += [key.encode() for key in removed]
-        return pop_outcome(await self._write("metadata", session_id, op, ttl, arguments))
+        return plain_outcome(await self._write("metadata", session_id, op, ttl, arguments))
 
     async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
@@ -201,7 +202,7 @@ class AsyncRedisStore(AsyncBaseStore):
             # Before a great deal is sent once more, see whether it has arrived.
             reply = await self._write("recall", session_id, op, ttl, [])
             if reply != b"?":
-                return pop_outcome(reply)
+                return plain_outcome(reply)
         for first, last in chunks:
             arguments = [STAGED_FOR, *staged(content.messages[first:last], first + 1)]
             # What is put aside and never used is dropped by the server; nothing has been applied.
@@ -211,10 +212,10 @@ class AsyncRedisStore(AsyncBaseStore):
         reply = await self._write("import", session_id, op, ttl, arguments, ids, keys)
         if reply == b"!staged":
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
-        return pop_outcome(reply)
+        return plain_outcome(reply)
 
     async def delete(self, session_id: str, op: Operation) -> Outcome:
-        return pop_outcome(await self._write("delete", session_id, op, None, []))
+        return plain_outcome(await self._write("delete", session_id, op, None, []))
 
     async def _write(
         self,

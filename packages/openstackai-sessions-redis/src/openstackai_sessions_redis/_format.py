@@ -34,7 +34,9 @@ __all__ = [
     "head",
     "import_arguments",
     "metadata_pairs",
+    "number",
     "page",
+    "plain_outcome",
     "pop_outcome",
     "record",
     "refuse",
@@ -172,10 +174,16 @@ def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
     return Outcome(text[:1] == b"+", repeated, records, added)
 
 
-def pop_outcome(reply: bytes) -> Outcome:
+def plain_outcome(reply: bytes) -> Outcome:
+    """`+` where something was done, else `-`; `=` stands before what was done earlier."""
     repeated = reply.startswith(b"=")
-    if reply[repeated:] == b"-":
-        return Outcome(applied=False, repeated=repeated)
+    return Outcome(reply[repeated : repeated + 1] == b"+", repeated)
+
+
+def pop_outcome(reply: bytes) -> Outcome:
+    applied, repeated, *_ = plain_outcome(reply)
+    if not applied:
+        return Outcome(applied, repeated)
     head, _, data = reply[repeated + 1 :].partition(b"\n")
     position, created_at, id = head.split(b" ", 2)
     return Outcome(True, repeated, (Record(int(position), id.decode(), int(created_at), data),))

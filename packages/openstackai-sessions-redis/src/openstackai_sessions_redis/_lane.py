@@ -181,7 +181,7 @@ class Lane:
 
     async def _send_and_read(self, connection: Any, left: deque[_Call]) -> None:
         commands = [command for call in left for command in call.commands]
-        await connection.send_packed_command(commands[0] if len(commands) == 1 else b"".join(commands))
+        await connection.send_packed_command([b"".join(commands)])
         demoted = False
         while left:
             call = left[0]

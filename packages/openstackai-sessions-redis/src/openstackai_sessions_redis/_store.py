@@ -38,6 +38,7 @@ from openstackai_sessions_redis._format import (
     metadata_pairs,
     number,
     page,
+    plain_outcome,
     pop_outcome,
     record,
     refuse,
@@ -176,7 +177,7 @@ class RedisStore(BaseStore):
             checked = sha1(element, usedforsecurity=False).hexdigest().encode()
 
     def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
-        return pop_outcome(self._write("clear", session_id, op, ttl, []))
+        return plain_outcome(self._write("clear", session_id, op, ttl, []))
 
     def write_metadata(
         self,
@@ -190,7 +191,7 @@ class RedisStore(BaseStore):
         kept = {key: value for key, value in values.items() if key not in removed}
         arguments = [b"%d" % self.limits.metadata_bytes, b"%d" % len(kept), *metadata_pairs(kept)]
         arguments += [key.encode() for key in removed]
-        return pop_outcome(self._write("metadata", session_id, op, ttl, arguments))
+        return plain_outcome(self._write("metadata", session_id, op, ttl, arguments))
 
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
@@ -200,7 +201,7 @@ class RedisStore(BaseStore):
             # Before a great deal is sent once more, see whether it has arrived.
             reply = self._write("recall", session_id, op, ttl, [])
             if reply != b"?":
-                return pop_outcome(reply)
+                return plain_outcome(reply)
         for first, last in chunks:
             arguments = [STAGED_FOR, *staged(content.messages[first:last], first + 1)]
             # What is put aside and never used is dropped by the server; nothing has been applied.
@@ -210,10 +211,10 @@ class RedisStore(BaseStore):
         reply = self._write("import", session_id, op, ttl, arguments, ids, keys)
         if reply == b"!staged":
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
-        return pop_outcome(reply)
+        return plain_outcome(reply)
 
     def delete(self, session_id: str, op: Operation) -> Outcome:
-        return pop_outcome(self._write("delete", session_id, op, None, []))
+        return plain_outcome(self._write("delete", session_id, op, None, []))
 
     def _write(
         self,

@@ -109,7 +109,7 @@ class Wire:
         failure: SessionError | None = None
         replies: list[Reply] = []
         try:
-            connection.send_packed_command(commands[0] if len(commands) == 1 else b"".join(commands))
+            connection.send_packed_command([b"".join(commands)])
             for _ in commands:
                 replies.append(self._read(connection, pool))
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
