@@ -6,11 +6,15 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
 
 from openstackai_sessions_core import (
     ConflictError,
     CorruptDataError,
     LimitExceededError,
+    SchemaVersionError,
     SessionInfo,
 )
 from openstackai_sessions_core.backend import (
@@ -35,12 +39,12 @@ __all__ = [
     "import_arguments",
     "metadata_pairs",
     "number",
-    "page",
     "plain_outcome",
     "pop_outcome",
     "record",
     "refuse",
     "staged",
+    "tail",
     "write_arguments",
 ]
 
@@ -56,7 +60,40 @@ def number(value: int | None) -> bytes:
     return b"" if value is None else b"%d" % min(value, MAX_POSITION)
 
 
-# -- Elements of the log -------------------------------------------------------------------------------------------
+# -- The state of a session, and the elements of its log ------------------------------------------------------------
+
+LAYOUT = "1"
+
+
+class State(NamedTuple):
+    """A session without its content; the numbers are text as they are stored."""
+
+    life: str
+    next: str
+    base: str
+    count: str
+    removals: str
+    bytes: str
+    given: str
+    bare: str
+    created_at: str
+    updated_at: str
+    ttl: str
+
+
+def state_of(line: str) -> State:
+    layout, _, rest = line.partition(" ")
+    fields = rest.split(" ")
+    if layout != LAYOUT or len(fields) != len(State._fields):
+        raise unknown_state()
+    return State(*fields)
+
+
+def unknown_state() -> SchemaVersionError:
+    return SchemaVersionError(
+        "the session was written by a newer version of openstackai-sessions-redis (or by another program): "
+        "upgrade this one; nothing was changed"
+    )
 
 
 def _sum(data: bytes) -> bytes:
@@ -74,35 +111,75 @@ def record(element: bytes, base: int, where: str) -> Record:
         raise CorruptDataError(f"{where} cannot be read: it is not a record of this library") from None
 
 
+_unpack = msgspec.msgpack.Decoder(tuple[str, int, list[list[str]]]).decode
+
+
 class Page:
-    """Some messages of a log, oldest first. `token` names the log as it was; `more`: some were left out."""
+    """Some messages of a log, oldest first, with the session's state. `more`: some were left out.
 
-    __slots__ = ("more", "records", "token")
+    Raises `UnicodeError` for a packed reply that holds broken UTF-8: it is then to be had plain.
+    """
 
-    def __init__(self, reply: bytes) -> None:
-        head, lengths, elements = reply.split(b"\n", 2)
-        life, removals, base, more = head.split(b" ")
-        self.token = life + b" " + removals
-        self.more = more == b"1"
-        self.records = _records(lengths, elements, int(base))
+    __slots__ = ("more", "records", "state")
+
+    def __init__(self, reply: bytes | list[Any]) -> None:
+        if isinstance(reply, bytes):
+            try:
+                line, more, chunks = _unpack(reply)
+            except msgspec.DecodeError as error:
+                raise UnicodeError(str(error)) from None
+            self.more = more == 1
+            self.state = state_of(line)
+            self.records = _records(chunks, int(self.state.base))
+        else:
+            self.more = reply[1] == 1
+            self.state = state_of(reply[0].decode("utf-8", "replace"))
+            self.records = _plain_records([element for chunk in reply[2] for element in chunk], int(self.state.base))
+
+    @property
+    def token(self) -> bytes:
+        """The log as it was: this changes when messages are removed."""
+        return f"{self.state.life} {self.state.removals}".encode()
 
 
-def page(reply: bytes) -> Page:
-    return Page(reply)
+def tail(reply: bytes, limit: int) -> Page | None:
+    """The page of the newest `limit` messages; None where there is no session. Also where a part of it is missing."""
+    try:
+        line, _, (elements,) = _unpack(reply)
+    except msgspec.DecodeError as error:
+        raise UnicodeError(str(error)) from None
+    page = None
+    if line:
+        page = Page.__new__(Page)
+        page.state = state_of(line)
+        page.records = _records((elements,), int(page.state.base))
+        page.more = int(page.state.count) > limit
+    if len(elements) != (min(limit, int(page.state.count)) if page is not None else 0):
+        raise LookupError
+    return page
 
 
-def _records(lengths: bytes, elements: bytes, base: int) -> list[Record]:
+def _records(chunks: Sequence[list[str]], base: int) -> list[Record]:
     records: list[Record] = []
-    start = 0
-    for length in map(int, lengths.split()):
-        end = start + length
-        head = elements.find(b"\n", start, end)
+    add = records.append
+    for chunk in chunks:
+        for element in chunk:
+            head, _, data = element.partition("\n")
+            try:
+                position, created_at, _, id = head.split(" ", 3)
+                add(Record(int(position) + base, id, int(created_at), data.encode()))
+            except ValueError:
+                raise _unreadable(element.encode(), records) from None
+    return records
+
+
+def _plain_records(elements: Sequence[bytes], base: int) -> list[Record]:
+    records: list[Record] = []
+    for element in elements:
         try:
-            position, created_at, _, id = elements[start:head].split(b" ", 3)
-            records.append(Record(int(position) + base, id.decode(), int(created_at), elements[head + 1 : end]))
-        except ValueError:
-            raise _unreadable(elements[start:end], records) from None
-        start = end
+            records.append(record(element, base, ""))
+        except CorruptDataError:
+            raise _unreadable(element, records) from None
     return records
 
 
@@ -215,9 +292,11 @@ def import_arguments(content: SessionImport, limits: Limits) -> list[bytes]:
     ]
 
 
-def refuse(reply: bytes, session_id: str, op: Operation | None, ids: Sequence[str], limits: Limits) -> None:
+def refuse(reply: bytes, session_id: str, op: Operation | None, ids: Sequence[str], limits: Limits) -> NoReturn:
     """Raise what a script's refusal (a reply that begins with `!`) stands for."""
     what = reply[1:]
+    if what == b"state":
+        raise unknown_state()
     if what == b"damaged":
         raise CorruptDataError(
             f"the server has dropped a part of session {session_id!r}: an eviction, or another program, removed some of "
@@ -238,17 +317,21 @@ def refuse(reply: bytes, session_id: str, op: Operation | None, ids: Sequence[st
 
 
 def head(reply: bytes) -> Head:
-    life, count, newest, created_at, updated_at = map(int, reply.split(b" "))
-    return Head(life, count, newest, created_at, updated_at)
+    line, _, newest = reply.decode().rpartition(" ")
+    state = state_of(line)
+    return Head(int(state.life), int(state.count), int(newest), int(state.created_at), int(state.updated_at))
 
 
 def describe(ids: Sequence[bytes], reply: bytes) -> list[SessionInfo]:
-    """The sessions of a bucket that are there, from one line for each."""
+    """The sessions of a bucket that are there, from a line of state for each."""
     found: list[SessionInfo] = []
-    for id, line in zip(ids, reply.split(b"\n"), strict=True):
+    for id, line in zip(ids, reply.decode().split("\n"), strict=True):
         if line:
-            count, created_at, updated_at = map(int, line.split(b" "))
+            state = state_of(line)
+            created_at, updated_at = int(state.created_at), int(state.updated_at)
             found.append(
-                SessionInfo(id.decode(), count, from_microseconds(created_at), from_microseconds(updated_at))
+                SessionInfo(
+                    id.decode(), int(state.count), from_microseconds(created_at), from_microseconds(updated_at)
+                )
             )
     return found

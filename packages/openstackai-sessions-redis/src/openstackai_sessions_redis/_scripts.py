@@ -7,7 +7,7 @@ from importlib.resources import files
 
 __all__ = ["SCRIPTS", "Script", "pack"]
 
-READS = ("describe", "list", "purge", "stage")
+ALONE = ("describe", "list", "purge", "stage", "tail")
 OF_A_SESSION = ("head", "index", "load", "read", "scan", "values")
 WRITES = ("append", "clear", "delete", "import", "metadata", "pop", "recall")
 
@@ -41,7 +41,7 @@ def _load() -> dict[str, Script]:
 
     session = read("_session")
     write = session + read("_write")
-    scripts = {name: read(name) for name in READS}
+    scripts = {name: read(name) for name in ALONE}
     scripts |= {name: session + read(name) for name in OF_A_SESSION}
     scripts |= {name: write + read(name) for name in WRITES}
     return {name: Script(name, source) for name, source in scripts.items()}

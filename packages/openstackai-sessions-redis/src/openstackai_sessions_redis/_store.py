@@ -30,6 +30,7 @@ from openstackai_sessions_core.backend import (
 )
 from openstackai_sessions_redis._durability import ASK_CONFIG, ASK_INFO, judge
 from openstackai_sessions_redis._format import (
+    Page,
     append_arguments,
     append_outcome,
     describe,
@@ -37,12 +38,12 @@ from openstackai_sessions_redis._format import (
     import_arguments,
     metadata_pairs,
     number,
-    page,
     plain_outcome,
     pop_outcome,
     record,
     refuse,
     staged,
+    tail,
     write_arguments,
 )
 from openstackai_sessions_redis._keys import BUCKETS, SessionKeys, bucket_keys, bucket_of, session_keys, staging_keys
@@ -58,8 +59,10 @@ SECOND = 1_000_000
 # About how many bytes of a log one script returns; a longer reading takes several, which see the same log.
 PAGE_BYTES = b"8000000"
 WHOLE = b"1e300"
-# How often a long reading begins again when messages were removed meanwhile, before it asks for all in one step.
-ATTEMPTS = 3
+# A long reading begins again when messages were removed meanwhile; in the end it asks for all in one step.
+SIZES = (PAGE_BYTES, PAGE_BYTES, PAGE_BYTES, WHOLE)
+# How many messages are read in the quickest way.
+FIRST = 256
 STAGED_MESSAGES = 1_000
 STAGED_BYTES = 4_000_000
 STAGED_FOR = b"3600000"
@@ -248,48 +251,75 @@ class RedisStore(BaseStore):
 
     def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
-        for attempt in range(ATTEMPTS + 1):
-            size = PAGE_BYTES if attempt < ATTEMPTS else WHOLE
-            reply = self._call(SCRIPTS["read"], keys, [number(limit), number(before), size, b""], write=False)
-            records = self._rest(session_id, keys, reply, limit)
+        for size in SIZES:
+            page = self._newest(session_id, keys, limit, before, size)
+            if page is None:
+                return []
+            records = self._rest(session_id, keys, page, limit)
             if records is not None:
                 return records
         raise AssertionError("a reading in one step is complete")
 
-    def _rest(self, session_id: str, keys: tuple[bytes, ...], reply: bytes, limit: int | None) -> list[Record] | None:
-        """All records of a reading that begins with `reply`; None where messages have been removed meanwhile."""
-        if reply.startswith(b"!"):
-            refuse(reply, session_id, None, (), self.limits)
-        if not reply:
-            return []
-        pages = [page(reply)]
-        while pages[-1].more:
-            last = pages[-1]
-            left = None if limit is None else limit - sum(len(one.records) for one in pages)
-            arguments = [number(left), number(last.records[0].position), PAGE_BYTES, last.token]
-            reply = self._call(SCRIPTS["read"], keys, arguments, write=False)
-            if reply == b"!changed":
+    def _newest(
+        self, session_id: str, keys: tuple[bytes, ...], limit: int | None, before: int | None, size: bytes
+    ) -> Page | None:
+        """The first page of a reading."""
+        if before is None and size is not WHOLE:
+            wanted = FIRST if limit is None else min(limit, FIRST)
+            try:
+                page = tail(self._call(SCRIPTS["tail"], keys, [b"%d" % wanted], write=False), wanted)
+            except LookupError:
+                refuse(b"!damaged", session_id, None, (), self.limits)
+            except UnicodeError:
+                # The longer way reads it, or says what is wrong.
+                pass
+            else:
+                return page
+        return self._page("read", session_id, keys, [number(limit), number(before), size, b""])
+
+    def _rest(self, session_id: str, keys: tuple[bytes, ...], page: Page, limit: int | None) -> list[Record] | None:
+        """All records of a reading that begins with a page; None where messages have been removed meanwhile."""
+        pages = [page]
+        token = page.token
+        held = len(page.records)
+        while page.more and (limit is None or held < limit):
+            left = None if limit is None else limit - held
+            arguments = [number(left), number(page.records[0].position), PAGE_BYTES, token]
+            further = self._page("read", session_id, keys, arguments)
+            if further is None:
                 return None
-            if reply.startswith(b"!"):
-                refuse(reply, session_id, None, (), self.limits)
-            pages.append(page(reply))
+            page = further
+            pages.append(page)
+            held += len(page.records)
         if len(pages) == 1:
-            return pages[0].records
+            return page.records
         return [record for one in reversed(pages) for record in one.records]
+
+    def _page(self, name: str, session_id: str, keys: tuple[bytes, ...], arguments: list[bytes]) -> Page | None:
+        """A page of a log; None where there is no session, or not the one that was asked for."""
+        for plain in (b"", b"1"):
+            reply = self._call(SCRIPTS[name], keys, [*arguments, plain], write=False)
+            if reply in (b"", b"!changed"):
+                return None
+            if isinstance(reply, bytes) and reply.startswith(b"!"):
+                refuse(reply, session_id, None, (), self.limits)
+            try:
+                return Page(reply)
+            except UnicodeError:
+                # Broken UTF-8 cannot be packed. Taken plain, it comes to whoever decodes it.
+                pass
+        raise AssertionError("a plain reply is not unpacked")
 
     def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         records: list[Record] = []
         while True:
             arguments = [b"%d" % life, number(after), number(until), number(limit - len(records)), PAGE_BYTES]
-            reply = self._call(SCRIPTS["scan"], keys, arguments, write=False)
-            if reply.startswith(b"!"):
-                refuse(reply, session_id, None, (), self.limits)
-            if not reply:
+            page = self._page("scan", session_id, keys, arguments)
+            if page is None:
                 return []
-            found = page(reply)
-            records += found.records
-            if not found.more:
+            records += page.records
+            if not page.more:
                 return records
             after = records[-1].position
 
@@ -316,18 +346,30 @@ class RedisStore(BaseStore):
 
     def load(self, session_id: str) -> Snapshot | None:
         keys = session_keys(self._settings.prefix, session_id.encode())
-        for attempt in range(ATTEMPTS + 1):
-            size = PAGE_BYTES if attempt < ATTEMPTS else WHOLE
-            reply = self._call(SCRIPTS["load"], keys[:3], [size], write=False)
+        for size in SIZES:
+            found = self._load(session_id, keys, size)
+            if found is None:
+                return None
+            metadata, page = found
+            records = self._rest(session_id, keys[:2], page, None)
+            if records is not None:
+                return Snapshot(int(page.state.created_at), records, metadata)
+        raise AssertionError("a reading in one step is complete")
+
+    def _load(self, session_id: str, keys: SessionKeys, size: bytes) -> tuple[dict[str, bytes], Page] | None:
+        """All metadata and the newest messages, as they were at one instant."""
+        for plain in (b"", b"1"):
+            reply = self._call(SCRIPTS["load"], keys[:3], [size, plain], write=False)
             if isinstance(reply, bytes):
                 if reply:
                     refuse(reply, session_id, None, (), self.limits)
                 return None
-            created_at, metadata, log = reply
-            records = self._rest(session_id, keys[:2], log, None)
-            if records is not None:
-                return Snapshot(int(created_at), records, _pairs(metadata))
-        raise AssertionError("a reading in one step is complete")
+            try:
+                return _pairs(reply[0]), Page(reply[1])
+            except UnicodeError:
+                # As in _page.
+                pass
+        raise AssertionError("a plain reply is not unpacked")
 
     # -- The store --------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class Wire:
     def close(self) -> None:
         """Close the connections that were made here; those of a given client stay."""
         self.rest()
+        if self._cluster is not None and self._settings.client is None:
+            self._cluster.close()
 
     def rest(self) -> None:
         """Close the connections made here that are idle; they come back when they are needed."""

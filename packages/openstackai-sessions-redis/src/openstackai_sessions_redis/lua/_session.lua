@@ -7,28 +7,28 @@ local function text(number)
   return string.format('%.0f', number)  -- tostring() would round what has more than 14 digits
 end
 
-local function number(value)
-  return value and tonumber(value) or nil
-end
-
-local clock = call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-
-local kept = call('HMGET', KEYS[1], 'life', 'next', 'base', 'count', 'removals', 'created', 'updated', 'ttl', 'deadline',
-  'bytes', 'given', 'bare')
+-- The state is one line: layout, life, next position, base, count, removals, bytes of metadata, ids in the index, oldest
+-- messages that may not be in it ('-': not kept), created, updated, ttl in microseconds ('-': none).
+-- The key expires when the session does: where it is, the session is alive.
+local kept = call('GET', KEYS[1])
 local held = call('LLEN', KEYS[2])
-
--- The times of a document may lie beyond 2^53 microseconds, so `created` stays text.
-local state = {
-  life = kept[1], next = number(kept[2]), base = number(kept[3]), count = number(kept[4]), removals = number(kept[5]),
-  created = kept[6], updated = kept[7], ttl = number(kept[8]), deadline = number(kept[9]), bytes = number(kept[10]),
-  given = number(kept[11]), bare = number(kept[12])
-}
-
-local alive = state.life and not (state.deadline and now >= state.deadline)
+local state = {}
+if kept then
+  -- The times of a document may lie beyond 2^53 microseconds, so `created` stays text.
+  state.life, state.next, state.base, state.count, state.removals, state.bytes, state.given, state.bare, state.created,
+    state.updated, state.ttl = string.match(kept,
+    '^1 (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (-?%d+) (%d+) (%S+)$')
+  if not state.life then
+    return '!state'
+  end
+  state.next, state.base, state.count = tonumber(state.next), tonumber(state.base), tonumber(state.count)
+  state.removals, state.bytes, state.given = tonumber(state.removals), tonumber(state.bytes), tonumber(state.given)
+  state.bare, state.ttl = tonumber(state.bare), tonumber(state.ttl)  -- nil for '-'
+end
+local alive = kept and true or false
 
 -- A server that evicts keys takes them one by one; a session that lacks one is reported, never shown as it is.
-local damaged = (alive and state.count ~= held) or (not state.life and held > 0)
+local damaged = (alive and state.count ~= held) or (not alive and held > 0)
 
 -- An element of the log: position (counted from the state's base), microseconds, eight digits of the payload's SHA-1,
 -- id, a line end, payload.
@@ -67,19 +67,10 @@ local function find(position)
   return low
 end
 
--- One string for many elements: their lengths, a line end, and all of them end to end.
-local function joined(elements)
-  local lengths = {}
-  for i = 1, #elements do
-    lengths[i] = #elements[i]
-  end
-  return table.concat(lengths, ' ') .. '\n' .. table.concat(elements)
-end
-
--- The elements at the indexes from `first` to `last`, from that end on which `newest_first` says, as many as fit into
--- about `budget` bytes, oldest first; and whether some were left out.
+-- The elements at the indexes from `first` to `last`, in chunks, beginning at that end which `newest_first` says, as many
+-- as fit into about `budget` bytes; and whether some were left out (1) or not (0).
 local function gather(first, last, budget, newest_first)
-  local taken, size, step = {}, 0, 64
+  local chunks, size, count, step = {}, 0, 0, 64
   while first <= last and size < budget do
     local from, to = first, math.min(last, first + step - 1)
     if newest_first then
@@ -89,36 +80,35 @@ local function gather(first, last, budget, newest_first)
     for i = 1, #chunk do
       size = size + #chunk[i]
     end
+    count = count + #chunk
     if newest_first then
-      for i = #chunk, 1, -1 do
-        taken[#taken + 1] = chunk[i]
-      end
+      table.insert(chunks, 1, chunk)
       last = from - 1
     else
-      for i = 1, #chunk do
-        taken[#taken + 1] = chunk[i]
-      end
+      chunks[#chunks + 1] = chunk
       first = to + 1
     end
-    step = size / #taken < 8192 and 1024 or 64
+    step = size / count < 8192 and 1024 or 64
   end
-  if newest_first then
-    local count = #taken
-    for i = 1, math.floor(count / 2) do
-      taken[i], taken[count + 1 - i] = taken[count + 1 - i], taken[i]
-    end
-  end
-  return taken, first <= last
+  return chunks, first <= last and 1 or 0
 end
 
--- The newest `limit` elements at positions below `before`, with the line that every reply about the log begins with.
-local function newest(limit, before, budget)
+-- What every reading of the log returns. Packed, it is one string, many times cheaper to take apart than many strings are;
+-- where the stored text is broken UTF-8, which packing does not bear, the caller asks for it `plain`.
+local function reply(chunks, more, plain)
+  if plain == '1' then
+    return {kept, more, chunks}
+  end
+  return cmsgpack.pack({kept, more, chunks})
+end
+
+-- The newest `limit` elements at positions below `before`.
+local function newest(limit, before, budget, plain)
   local stop = held
   if before ~= '' then
     stop = find(tonumber(before) - state.base)
   end
   local start = limit == '' and 0 or math.max(0, stop - tonumber(limit))
-  local elements, more = gather(start, stop - 1, budget, true)
-  return table.concat({state.life, text(state.removals), text(state.base), more and '1' or '0'}, ' ')
-    .. '\n' .. joined(elements)
+  local chunks, more = gather(start, stop - 1, tonumber(budget), true)
+  return reply(chunks, more, plain)
 end

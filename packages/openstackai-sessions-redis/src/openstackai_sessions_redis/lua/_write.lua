@@ -3,6 +3,9 @@
 -- ARGV: 1 op_id, 2 digest, 3 for how long operations are remembered, 4 ttl or '' (both in microseconds),
 --       5 a life to begin, 6 session id.
 
+local clock = call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
 -- The ledger is two hashes, so that forgetting costs nothing: once the newer is old enough that all that the older
 -- holds may be forgotten, it takes the older one's place. The field '' says since when it has been filled, and for
 -- how long its own operations and those of the older one must be remembered (handles may differ in that).
@@ -42,14 +45,14 @@ local function remember(outcome, unsent)
   return outcome
 end
 
--- Two sessions of this bucket that have expired: whoever writes next door takes them out of the index.
-local expired = call('ZRANGEBYSCORE', KEYS[8], '-inf', text(now), 'LIMIT', 0, 2)
+-- Every eighth write takes some sessions of its bucket out of the index that have expired.
+local expired = clock[2] % 8 == 0 and call('ZRANGEBYSCORE', KEYS[8], '-inf', '(' .. text(math.floor(now / 1000)), 'LIMIT', 0, 16) or {}
 
 local function sweep()
-  for _, id in ipairs(expired) do
-    if id ~= ARGV[6] then
-      call('ZREM', KEYS[7], id)
-      call('ZREM', KEYS[8], id)
+  for i = 1, #expired do
+    if expired[i] ~= ARGV[6] then
+      call('ZREM', KEYS[7], expired[i])
+      call('ZREM', KEYS[8], expired[i])
     end
   end
 end
@@ -62,12 +65,12 @@ end
 local begun = false
 local remains = false
 
--- Begin a life where there is none: reads only, `clean` and `save` write.
+-- Begin a life where there is none. Reads only: it is `clean` and `save` that write.
 local function begin()
   if alive then
     return
   end
-  remains = state.life or held > 0 or call('EXISTS', KEYS[3], KEYS[4]) > 0
+  remains = held > 0 or call('EXISTS', KEYS[3], KEYS[4]) > 0
   call('ZSCORE', KEYS[7], ARGV[6])
   begun = true
   held = 0
@@ -80,52 +83,39 @@ end
 -- after any other the server lets the rest of the script pass.
 local function clean()
   if remains then
-    call('HSET', KEYS[1], 'life', state.life)
+    call('SET', KEYS[1], '')
     drop()
   end
 end
 
--- Store the state, refresh the deadline, and keep the bucket's index. `...` names the fields that have changed.
-local function save(...)
-  if ARGV[4] ~= '' then
-    state.ttl = tonumber(ARGV[4])
-  end
-  local fields = {...}
-  if begun then
-    fields = {'life', 'next', 'base', 'count', 'removals', 'created', 'bytes', 'given', 'bare'}
-  end
-  local changes = {'updated', text(now)}
-  for _, field in ipairs(fields) do
-    local value = state[field]
-    changes[#changes + 1] = field
-    changes[#changes + 1] = type(value) == 'number' and text(value) or value or ''
-  end
-  if state.ttl then
-    state.deadline = now + state.ttl
-    changes[#changes + 1] = 'ttl'
-    changes[#changes + 1] = text(state.ttl)
-    changes[#changes + 1] = 'deadline'
-    changes[#changes + 1] = text(state.deadline)
-  end
-  call('HSET', KEYS[1], unpack(changes))
+-- Store the state, refresh the deadline, and keep the bucket's index.
+local function save()
+  state.ttl = ARGV[4] ~= '' and tonumber(ARGV[4]) or state.ttl
+  local line = table.concat({
+    '1', state.life, text(state.next), text(state.base), text(state.count), text(state.removals), text(state.bytes),
+    text(state.given), state.bare and text(state.bare) or '-', state.created, text(now), state.ttl and text(state.ttl) or '-'
+  }, ' ')
   if begun then
     call('ZADD', KEYS[7], 0, ARGV[6])
   end
-  if state.ttl then
-    local at = text(math.ceil(state.deadline / 1000))
-    call('ZADD', KEYS[8], text(state.deadline), ARGV[6])
-    call('PEXPIREAT', KEYS[1], at)
+  if not state.ttl then
+    call('SET', KEYS[1], line)
+    if begun then
+      call('ZREM', KEYS[8], ARGV[6])
+    end
+  else
+    local deadline = text(math.ceil((now + state.ttl) / 1000))
+    call('SET', KEYS[1], line, 'PXAT', deadline)
+    call('ZADD', KEYS[8], deadline, ARGV[6])
     if state.count > 0 then
-      call('PEXPIREAT', KEYS[2], at)
+      call('PEXPIREAT', KEYS[2], deadline)
     end
     if state.bytes > 0 then
-      call('PEXPIREAT', KEYS[3], at)
+      call('PEXPIREAT', KEYS[3], deadline)
     end
     if state.given > 0 then
-      call('PEXPIREAT', KEYS[4], at)
+      call('PEXPIREAT', KEYS[4], deadline)
     end
-  elseif begun then
-    call('ZREM', KEYS[8], ARGV[6])
   end
   sweep()
 end

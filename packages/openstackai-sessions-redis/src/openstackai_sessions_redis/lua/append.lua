@@ -68,8 +68,6 @@ state.next = first + #elements
 state.count = state.count + #elements
 if #ids > 0 then
   state.given = state.given + put(KEYS[4], ids)
-  save('next', 'count', 'given', 'bare')
-else
-  save('next', 'count')
 end
+save()
 return remember('+' .. text(first) .. ' ' .. text(now) .. table.concat(notes), '\n' .. ARGV[7])

@@ -8,5 +8,5 @@ state.count = 0
 state.removals = state.removals + 1
 state.given = 0
 state.bare = nil
-save('count', 'removals', 'given', 'bare')
+save()
 return remember('+')

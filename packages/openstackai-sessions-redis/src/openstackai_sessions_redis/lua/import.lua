@@ -107,5 +107,5 @@ if not append then
 end
 put(KEYS[3], metadata)
 state.bytes = bytes
-save('next', 'base', 'count', 'removals', 'created', 'bytes', 'given', 'bare')
+save()
 return remember('+')

@@ -18,8 +18,10 @@ local given = state.given
 for i = 1, #ids, 1000 do
   given = given + call('HSET', KEYS[4], unpack(ids, i, math.min(i + 999, #ids)))
 end
-call('HSET', KEYS[1], 'bare', text(first), 'given', text(given))
-if state.deadline then
-  call('PEXPIREAT', KEYS[4], text(math.ceil(state.deadline / 1000)))
+local line = string.gsub(kept, '^(1 %d+ %d+ %d+ %d+ %d+ %d+) %d+ %S+', '%1 ' .. text(given) .. ' ' .. text(first))
+local expires = call('PTTL', KEYS[1])
+call('SET', KEYS[1], line, 'KEEPTTL')
+if expires > 0 then
+  call('PEXPIRE', KEYS[4], expires + 1000)  -- a little longer than the state, never less
 end
 return first

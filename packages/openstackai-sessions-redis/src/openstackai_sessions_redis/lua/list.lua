@@ -2,7 +2,7 @@
 -- ARGV: 1 and 2 the range, 3 how many.
 
 local clock = redis.call('TIME')
-local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+local now = string.format('(%.0f', math.floor(clock[1] * 1000 + clock[2] / 1000))
 local found = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1000)
 if #expired > 0 then

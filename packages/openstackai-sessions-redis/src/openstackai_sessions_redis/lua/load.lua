@@ -1,4 +1,5 @@
--- All of a session, as far as about ARGV[1] bytes of its newest messages go. KEYS[3] is the metadata.
+-- All of a session, as far as about ARGV[1] bytes of its newest messages go. ARGV[2]: '1' for plain elements.
+-- KEYS[3] is the metadata.
 
 if not alive then
   return damaged and '!damaged' or ''
@@ -7,4 +8,4 @@ local metadata = call('HGETALL', KEYS[3])
 if damaged or (state.bytes > 0 and #metadata == 0) then
   return '!damaged'
 end
-return {state.created, metadata, newest('', '', tonumber(ARGV[1]))}
+return {metadata, newest('', '', ARGV[1], ARGV[2])}

@@ -36,5 +36,5 @@ for i = 1, #gone do
   call('HDEL', KEYS[3], gone[i])
 end
 state.bytes = bytes
-save('bytes')
+save()
 return remember('+')

@@ -23,6 +23,6 @@ if state.given > 0 then
 end
 state.count = state.count - 1
 state.removals = state.removals + 1
-state.bare = state.bare and math.min(state.bare, state.count)
-save('count', 'removals', 'given', 'bare')
+state.bare = state.bare and math.min(state.bare, state.count) or nil
+save()
 return remember('+' .. text(tonumber(position) + state.base) .. ' ' .. created .. ' ' .. id .. '\n' .. data)

@@ -2,7 +2,7 @@
 -- KEYS: 1 index, 2 deadlines.
 
 local clock = redis.call('TIME')
-local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+local now = string.format('(%.0f', math.floor(clock[1] * 1000 + clock[2] / 1000))
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])
 if #expired > 0 then
   redis.call('ZCARD', KEYS[1])

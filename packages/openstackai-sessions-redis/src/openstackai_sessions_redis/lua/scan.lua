@@ -1,4 +1,5 @@
--- The oldest messages of a range. ARGV: 1 life, 2 above which position, 3 up to which, 4 how many, 5 about how many bytes.
+-- The oldest messages of a range. ARGV: 1 life, 2 above which position, 3 up to which, 4 how many,
+-- 5 about how many bytes at most, 6 '1' for plain elements.
 
 if damaged then
   return '!damaged'
@@ -7,6 +8,5 @@ elseif not alive or state.life ~= ARGV[1] then
 end
 local start = find(tonumber(ARGV[2]) - state.base + 1)
 local stop = find(tonumber(ARGV[3]) - state.base + 1)
-local elements, more = gather(start, math.min(start + tonumber(ARGV[4]), stop) - 1, tonumber(ARGV[5]), false)
-return table.concat({state.life, text(state.removals), text(state.base), more and '1' or '0'}, ' ')
-  .. '\n' .. joined(elements)
+local chunks, more = gather(start, math.min(start + tonumber(ARGV[4]), stop) - 1, tonumber(ARGV[5]), false)
+return reply(chunks, more, ARGV[6])
