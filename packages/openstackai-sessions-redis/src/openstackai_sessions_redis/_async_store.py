@@ -165,9 +165,9 @@ class AsyncRedisStore(AsyncBaseStore):
         *,
         ttl: int | None,
     ) -> Outcome:
-        arguments = append_arguments(messages)
+        script, arguments = append_arguments(messages)
         ids = [message.id for message in messages]
-        return append_outcome(await self._write("append", session_id, op, ttl, arguments, ids), messages)
+        return append_outcome(await self._write(script, session_id, op, ttl, arguments, ids), messages)
 
     async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""

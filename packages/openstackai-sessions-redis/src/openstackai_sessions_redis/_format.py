@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from hashlib import sha1
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -111,6 +113,9 @@ def record(element: bytes, base: int, where: str) -> Record:
         raise CorruptDataError(f"{where} cannot be read: it is not a record of this library") from None
 
 
+# A record from its fields, as `Record._make` does it in several times the time.
+_make: Callable[[Iterable[Any]], Record] = partial(tuple.__new__, Record)
+
 _unpack = msgspec.msgpack.Decoder(tuple[str, int, list[list[str]]]).decode
 
 
@@ -152,7 +157,7 @@ def tail(reply: bytes, limit: int) -> Page | None:
     if line:
         page = Page.__new__(Page)
         page.state = state_of(line)
-        page.records = _records((elements,), int(page.state.base))
+        page.records = _records([elements], int(page.state.base))
         page.more = int(page.state.count) > limit
     if len(elements) != (min(limit, int(page.state.count)) if page is not None else 0):
         raise LookupError
@@ -160,17 +165,17 @@ def tail(reply: bytes, limit: int) -> Page | None:
 
 
 def _records(chunks: Sequence[list[str]], base: int) -> list[Record]:
-    records: list[Record] = []
-    add = records.append
-    for chunk in chunks:
-        for element in chunk:
-            head, _, data = element.partition("\n")
-            try:
-                position, created_at, _, id = head.split(" ", 3)
-                add(Record(int(position) + base, id, int(created_at), data.encode()))
-            except ValueError:
-                raise _unreadable(element.encode(), records) from None
-    return records
+    """Column by column, because a loop over the elements would take twice as long as decoding the payloads."""
+    elements = chunks[0] if len(chunks) == 1 else list(chain.from_iterable(chunks))
+    if not elements:
+        return []
+    try:
+        heads, _, payloads = zip(*[element.partition("\n") for element in elements], strict=True)
+        positions, times, _, ids = zip(*[head.split(" ", 3) for head in heads], strict=True)
+        numbers = map(int, positions) if base == 0 else [int(position) + base for position in positions]
+        return list(map(_make, zip(numbers, ids, map(int, times), map(str.encode, payloads), strict=True)))
+    except ValueError:
+        return _plain_records([element.encode() for element in elements], base)
 
 
 def _plain_records(elements: Sequence[bytes], base: int) -> list[Record]:
@@ -208,7 +213,8 @@ def write_arguments(op: Operation, session_id: bytes, op_id_ttl: int, ttl: int |
     ]
 
 
-def append_arguments(messages: Sequence[NewMessage]) -> list[bytes]:
+def append_arguments(messages: Sequence[NewMessage]) -> tuple[str, list[bytes]]:
+    """The script to append these with, and what it takes."""
     ids: list[bytes] = []
     marks: list[bytes] = []
     bodies: list[bytes] = []
@@ -223,7 +229,9 @@ def append_arguments(messages: Sequence[NewMessage]) -> list[bytes]:
         plain = plain and mark == b"."
         marks.append(mark)
         bodies.append(b"%b %b\n%b" % (_sum(data), encoded, data))
-    return [b"\n".join(ids), b"" if plain else b"".join(marks), *bodies]
+    if plain:
+        return "append", [b"\n".join(ids), *bodies]
+    return "append_given", [b"\n".join(ids), b"".join(marks), *bodies]
 
 
 def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:

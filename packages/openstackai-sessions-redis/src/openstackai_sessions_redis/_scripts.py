@@ -7,9 +7,34 @@ from importlib.resources import files
 
 __all__ = ["SCRIPTS", "Script", "pack"]
 
-ALONE = ("describe", "list", "purge", "stage", "tail")
-OF_A_SESSION = ("head", "index", "load", "read", "scan", "values")
-WRITES = ("append", "clear", "delete", "import", "metadata", "pop", "recall")
+# The parts that each script is put together from, before its own lines.
+STATE = ("_state",)
+LOG = (*STATE, "_log")
+LEDGER = (*STATE, "_ledger")
+SAVE = (*LEDGER, "_save")
+IDS = (*LOG, "_ledger", "_save", "_ids")
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "append": SAVE,
+    "append_given": IDS,
+    "clear": SAVE,
+    "delete": LEDGER,
+    "describe": (),
+    "head": LOG,
+    "import": IDS,
+    "index": STATE,
+    "list": (),
+    "load": LOG,
+    "metadata": SAVE,
+    "pop": SAVE,
+    "purge": (),
+    "read": LOG,
+    "recall": LEDGER,
+    "scan": LOG,
+    "stage": (),
+    "tail": (),
+    "values": STATE,
+}
 
 
 class Script:
@@ -33,18 +58,9 @@ def pack(arguments: list[bytes]) -> bytes:
     return b"*%d\r\n%b" % (len(arguments), b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in arguments]))
 
 
-def _load() -> dict[str, Script]:
+def _load(name: str, parts: tuple[str, ...]) -> Script:
     folder = files(__package__) / "lua"
-
-    def read(name: str) -> str:
-        return (folder / f"{name}.lua").read_text("utf-8")
-
-    session = read("_session")
-    write = session + read("_write")
-    scripts = {name: read(name) for name in ALONE}
-    scripts |= {name: session + read(name) for name in OF_A_SESSION}
-    scripts |= {name: write + read(name) for name in WRITES}
-    return {name: Script(name, source) for name, source in scripts.items()}
+    return Script(name, "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in (*parts, name)))
 
 
-SCRIPTS = _load()
+SCRIPTS = {name: _load(name, parts) for name, parts in PARTS.items()}

@@ -164,9 +164,9 @@ class RedisStore(BaseStore):
         *,
         ttl: int | None,
     ) -> Outcome:
-        arguments = append_arguments(messages)
+        script, arguments = append_arguments(messages)
         ids = [message.id for message in messages]
-        return append_outcome(self._write("append", session_id, op, ttl, arguments, ids), messages)
+        return append_outcome(self._write(script, session_id, op, ttl, arguments, ids), messages)
 
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""

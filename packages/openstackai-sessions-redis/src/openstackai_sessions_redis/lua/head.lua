@@ -2,7 +2,7 @@
 
 if damaged then
   return '!damaged'
-elseif not alive then
+elseif not state then
   return ''
 end
 return kept .. ' ' .. text(held > 0 and position_at(held - 1) + state.base or 0)

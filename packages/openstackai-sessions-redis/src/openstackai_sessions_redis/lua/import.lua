@@ -4,20 +4,20 @@
 
 local append = ARGV[7] == 'append'
 local count = tonumber(ARGV[9])
-if append and (damaged or (alive and state.bytes > 0 and call('EXISTS', KEYS[3]) == 0)) then
+if append and (damaged or (state and state.bytes ~= '0' and call('EXISTS', KEYS[3]) == 0)) then
   return '!damaged'
 end
-if count > 0 and call('LLEN', KEYS[9]) ~= count then
+if call('LLEN', KEYS[9]) ~= count then
   return '!staged'
 end
 local staged_ids = call('HLEN', KEYS[10])
-if count == 0 and #ARGV == 10 and (append or not alive) then
+if count == 0 and #ARGV == 10 and (append or not state) then
   return remember('-')
 end
 
-local metadata, bytes = {}, append and alive and state.bytes or 0
+local metadata, bytes = {}, append and state and tonumber(state.bytes) or 0
 for i = 11, #ARGV, 2 do
-  local old = append and alive and call('HSTRLEN', KEYS[3], ARGV[i]) or 0
+  local old = append and state and call('HSTRLEN', KEYS[3], ARGV[i]) or 0
   bytes = bytes + #ARGV[i + 1] - old + (old == 0 and #ARGV[i] or 0)
   metadata[#metadata + 1] = ARGV[i]
   metadata[#metadata + 1] = ARGV[i + 1]
@@ -26,14 +26,14 @@ if bytes > tonumber(ARGV[10]) then
   return '!metadata ' .. text(bytes)
 end
 
--- After what is there, the staged messages are copied, and those that are there already left out.
-local behind = append and alive and state.count > 0 and count > 0
+-- Behind what is there, the staged messages are copied, and those that are there already left out.
+local behind = append and held > 0 and count > 0
 local known, fresh = {}, count
 if behind then
   if not indexed() then
     return '!index'
   end
-  if call('HLEN', KEYS[4]) ~= state.given then
+  if call('HLEN', KEYS[4]) ~= tonumber(state.given) then
     return '!damaged'
   end
   for from = 0, count - 1, 1000 do
@@ -57,12 +57,9 @@ if behind then
 end
 
 begin()
-if begun then
-  call('EXISTS', KEYS[3])
-end
-clean()
 if behind then
   local position = state.next - state.base
+  local given = tonumber(state.given)
   for from = 0, count - 1, 1000 do
     local elements, ids = {}, {}
     for i, staged in ipairs(call('LRANGE', KEYS[9], from, from + 999)) do
@@ -75,13 +72,14 @@ if behind then
         position = position + 1
       end
     end
-    push(KEYS[2], elements)
-    state.given = state.given + put(KEYS[4], ids)
+    send('RPUSH', KEYS[2], elements)
+    given = given + send('HSET', KEYS[4], ids)
   end
   call('UNLINK', KEYS[9], KEYS[10])
-  state.next = state.next + fresh
-  state.count = state.count + fresh
-  state.bare = 0
+  state.next = text(state.next + fresh)
+  state.count = text(held + fresh)
+  state.given = text(given)
+  state.bare = '0'
 elseif count > 0 or not append then
   call('UNLINK', KEYS[2], KEYS[4])
   if count > 0 then
@@ -92,12 +90,12 @@ elseif count > 0 or not append then
     call('RENAME', KEYS[10], KEYS[4])
     call('PERSIST', KEYS[4])
   end
-  state.base = state.next - 1
-  state.next = state.next + count
-  state.count = count
-  state.removals = state.removals + 1
-  state.given = staged_ids
-  state.bare = nil
+  state.base = text(state.next - 1)
+  state.next = text(state.next + count)
+  state.count = ARGV[9]
+  state.removals = text(state.removals + 1)
+  state.given = text(staged_ids)
+  state.bare = '-'
 end
 if not append then
   call('UNLINK', KEYS[3])
@@ -105,7 +103,7 @@ if not append then
     state.created = ARGV[8]
   end
 end
-put(KEYS[3], metadata)
-state.bytes = bytes
+send('HSET', KEYS[3], metadata)
+state.bytes = text(bytes)
 save()
 return remember('+')

@@ -1,9 +1,9 @@
 -- Add the ids of some more old messages to the index of ids (KEYS[4]). ARGV: 1 how many. Returns how many are left.
 
-if not alive or damaged then
+if not state or damaged then
   return 0
 end
-local bare = state.bare or state.count
+local bare = state.bare == '-' and held or tonumber(state.bare)
 local first = math.max(0, bare - tonumber(ARGV[1]))
 local ids = {}
 for i, element in ipairs(bare > 0 and call('LRANGE', KEYS[2], first, bare - 1) or {}) do
@@ -13,15 +13,14 @@ for i, element in ipairs(bare > 0 and call('LRANGE', KEYS[2], first, bare - 1) o
     ids[#ids + 1] = position
   end
 end
-call('HLEN', KEYS[4])
-local given = state.given
+local given = call('HLEN', KEYS[4])
 for i = 1, #ids, 1000 do
   given = given + call('HSET', KEYS[4], unpack(ids, i, math.min(i + 999, #ids)))
 end
 local line = string.gsub(kept, '^(1 %d+ %d+ %d+ %d+ %d+ %d+) %d+ %S+', '%1 ' .. text(given) .. ' ' .. text(first))
-local expires = call('PTTL', KEYS[1])
 call('SET', KEYS[1], line, 'KEEPTTL')
-if expires > 0 then
-  call('PEXPIRE', KEYS[4], expires + 1000)  -- a little longer than the state, never less
+local left = call('PTTL', KEYS[1])
+if left > 0 then
+  call('PEXPIRE', KEYS[4], left + 1000)  -- a little longer than the state, never less
 end
 return first

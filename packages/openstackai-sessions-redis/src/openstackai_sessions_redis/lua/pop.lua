@@ -3,7 +3,7 @@
 if damaged then
   return '!damaged'
 end
-if not alive or state.count == 0 then
+if held == 0 then
   return remember('-')
 end
 local element = call('LINDEX', KEYS[2], -1)
@@ -11,18 +11,21 @@ local position, created, sum, id, start = string.match(element, ELEMENT)
 local data = position and string.sub(element, start)
 -- What was stored by this library and is unchanged can be read. Anything else the caller looks at before it goes.
 if not (position and string.sub(redis.sha1hex(data), 1, 8) == sum) and redis.sha1hex(element) ~= ARGV[7] then
-  return '!check ' .. text(state.base) .. '\n' .. element
+  return '!check ' .. state.base .. '\n' .. element
 end
-if state.given > 0 then
-  call('HGET', KEYS[4], id)
+if state.given ~= '0' then
+  call('HLEN', KEYS[4])
 end
 
+begin()
 call('RPOP', KEYS[2])
-if state.given > 0 then
-  state.given = state.given - call('HDEL', KEYS[4], id)
+if state.given ~= '0' then
+  state.given = text(state.given - call('HDEL', KEYS[4], id))
 end
-state.count = state.count - 1
-state.removals = state.removals + 1
-state.bare = state.bare and math.min(state.bare, state.count) or nil
+state.count = text(held - 1)
+state.removals = text(state.removals + 1)
+if state.bare ~= '-' then
+  state.bare = text(math.min(state.bare, held - 1))
+end
 save()
-return remember('+' .. text(tonumber(position) + state.base) .. ' ' .. created .. ' ' .. id .. '\n' .. data)
+return remember('+' .. text(position + state.base) .. ' ' .. created .. ' ' .. id .. '\n' .. data)

@@ -4,9 +4,9 @@
 
 if damaged then
   return '!damaged'
-elseif not alive then
+elseif not state then
   return ARGV[4] == '' and '' or '!changed'
-elseif ARGV[4] ~= '' and ARGV[4] ~= state.life .. ' ' .. text(state.removals) then
+elseif ARGV[4] ~= '' and ARGV[4] ~= state.life .. ' ' .. state.removals then
   return '!changed'
 end
 return newest(ARGV[1], ARGV[2], ARGV[3], ARGV[5])

@@ -3,7 +3,7 @@
 
 if damaged then
   return '!damaged'
-elseif not alive or state.life ~= ARGV[1] then
+elseif not state or state.life ~= ARGV[1] then
   return ''
 end
 local start = find(tonumber(ARGV[2]) - state.base + 1)

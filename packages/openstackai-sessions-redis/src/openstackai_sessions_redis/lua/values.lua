@@ -1,8 +1,8 @@
 -- Metadata. KEYS[3] is its key. ARGV: the keys wanted; none: all.
 
-if not alive then
+if not state then
   return damaged and '!damaged' or ''
-elseif damaged or (state.bytes > 0 and call('EXISTS', KEYS[3]) == 0) then
+elseif damaged or (state.bytes ~= '0' and call('EXISTS', KEYS[3]) == 0) then
   return '!damaged'
 elseif #ARGV == 0 then
   return call('HGETALL', KEYS[3])

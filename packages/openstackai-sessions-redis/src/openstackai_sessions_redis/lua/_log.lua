@@ -1,38 +1,4 @@
--- Before every script on one session. KEYS[1] is its state, KEYS[2] its log.
--- Reads everything that later lines need: a script that fails (a key of another type, say) has then written nothing.
-
-local call = redis.call
-
-local function text(number)
-  return string.format('%.0f', number)  -- tostring() would round what has more than 14 digits
-end
-
--- The state is one line: layout, life, next position, base, count, removals, bytes of metadata, ids in the index, oldest
--- messages that may not be in it ('-': not kept), created, updated, ttl in microseconds ('-': none).
--- The key expires when the session does: where it is, the session is alive.
-local kept = call('GET', KEYS[1])
-local held = call('LLEN', KEYS[2])
-local state = {}
-if kept then
-  -- The times of a document may lie beyond 2^53 microseconds, so `created` stays text.
-  state.life, state.next, state.base, state.count, state.removals, state.bytes, state.given, state.bare, state.created,
-    state.updated, state.ttl = string.match(kept,
-    '^1 (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (-?%d+) (%d+) (%S+)$')
-  if not state.life then
-    return '!state'
-  end
-  state.next, state.base, state.count = tonumber(state.next), tonumber(state.base), tonumber(state.count)
-  state.removals, state.bytes, state.given = tonumber(state.removals), tonumber(state.bytes), tonumber(state.given)
-  state.bare, state.ttl = tonumber(state.bare), tonumber(state.ttl)  -- nil for '-'
-end
-local alive = kept and true or false
-
--- A server that evicts keys takes them one by one; a session that lacks one is reported, never shown as it is.
-local damaged = (alive and state.count ~= held) or (not alive and held > 0)
-
--- An element of the log: position (counted from the state's base), microseconds, eight digits of the payload's SHA-1,
--- id, a line end, payload.
-local ELEMENT = '^(%d+) (-?%d+) (%x+) ([^\n]*)\n()'
+-- Before the scripts that look for positions in the log or return parts of it.
 
 local function position_at(index)
   local position = string.match(call('LINDEX', KEYS[2], index), '^(%d+) ')
