@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agents import SQLiteSession as AgentsSession, TResponseInputItem
+
 from openstackai_sessions_sqlite import AsyncSQLiteSession
 
 USER = "Where is my parcel, which I ordered a week ago? " + "It was the blue one. " * 7

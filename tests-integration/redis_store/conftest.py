@@ -9,11 +9,11 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis import Redis, RedisCluster
 
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
 from openstackai_sessions_redis import AsyncRedisStore, RedisStore
 from places import Place
-from redis import Redis, RedisCluster
 from servers.redis import Cluster, Server, binaries, need_binary, shared_server
 
 
@@ -90,6 +90,13 @@ def place(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Iter
     place = RedisPlace(servers(request.param), cluster=request.param == "cluster")
     yield place
     place.clean()
+
+
+@pytest.fixture
+def new_place(servers: Callable[[str], str]) -> Callable[[], RedisPlace]:
+    """Another new place on the first server, however often."""
+    name = _choices()[0]
+    return lambda: RedisPlace(servers(name), cluster=name == "cluster")
 
 
 @pytest.fixture

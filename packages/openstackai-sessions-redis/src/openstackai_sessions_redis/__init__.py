@@ -1,4 +1,4 @@
-"""Sessions on a Redis or Valkey server: one atomic script an operation, on a single server, a cluster, or Sentinel's."""
+"""Sessions on a Redis or Valkey server: one atomic script an operation, on one server, a cluster, or Sentinel's."""
 
 from openstackai_sessions_redis._async_store import AsyncRedisSession, AsyncRedisStore, open_async_redis_store
 from openstackai_sessions_redis._store import RedisSession, RedisStore, open_redis_store

@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 
+from redis.exceptions import NoScriptError, ResponseError
+
 from openstackai_sessions_core import (
     AsyncSession,
-    BackendError,
     BackendUnavailableError,
-    CorruptDataError,
     Limits,
-    SessionError,
     SessionInfo,
 )
 from openstackai_sessions_core.backend import (
@@ -50,9 +49,8 @@ from openstackai_sessions_redis._format import (
 from openstackai_sessions_redis._keys import BUCKETS, SessionKeys, bucket_keys, bucket_of, session_keys, staging_keys
 from openstackai_sessions_redis._listing import Listing
 from openstackai_sessions_redis._scripts import SCRIPTS, Script, pack
-from openstackai_sessions_redis._settings import Settings, options_of_url, settings_of
+from openstackai_sessions_redis._settings import Settings, settings_of
 from openstackai_sessions_redis._shared import Shared
-from redis.exceptions import NoScriptError, ResponseError
 
 __all__ = ["AsyncRedisSession", "AsyncRedisStore", "open_async_redis_store"]
 
@@ -167,7 +165,7 @@ class AsyncRedisStore(AsyncBaseStore):
     ) -> Outcome:
         script, arguments = append_arguments(messages)
         ids = [message.id for message in messages]
-        return append_outcome(await self._write(script, session_id, op, ttl, arguments, ids), messages)
+        return append_outcome(await self._write(script, session_id, op, ttl, arguments, ids=ids), messages)
 
     async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""
@@ -212,7 +210,7 @@ class AsyncRedisStore(AsyncBaseStore):
             await self._call(SCRIPTS["stage"], keys, arguments, write=False)
         arguments = import_arguments(content, self.limits)
         ids = [message.id for message in content.messages]
-        reply = await self._write("import", session_id, op, ttl, arguments, ids, keys)
+        reply = await self._write("import", session_id, op, ttl, arguments, ids=ids, more_keys=keys)
         if reply == b"!staged":
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
         return plain_outcome(reply)
@@ -227,6 +225,7 @@ class AsyncRedisStore(AsyncBaseStore):
         op: Operation,
         ttl: int | None,
         arguments: list[bytes],
+        *,
         ids: Sequence[str] = (),
         more_keys: tuple[bytes, ...] = (),
     ) -> bytes:
@@ -298,9 +297,7 @@ class AsyncRedisStore(AsyncBaseStore):
             return page.records
         return [record for one in reversed(pages) for record in one.records]
 
-    async def _page(
-        self, name: str, session_id: str, keys: tuple[bytes, ...], arguments: list[bytes]
-    ) -> Page | None:
+    async def _page(self, name: str, session_id: str, keys: tuple[bytes, ...], arguments: list[bytes]) -> Page | None:
         """A page of a log; None where there is no session, or not the one that was asked for."""
         for plain in (b"", b"1"):
             reply = await self._call(SCRIPTS[name], keys, [*arguments, plain], write=False)
@@ -404,9 +401,13 @@ class AsyncRedisStore(AsyncBaseStore):
         for id in ids:
             buckets.setdefault(bucket_of(id), []).append(id)
         prefix = self._settings.prefix
-        calls = [(tuple(session_keys(prefix, id).state for id in group), []) for group in buckets.values()]
+        calls: list[tuple[tuple[bytes, ...], list[bytes]]] = [
+            (tuple(session_keys(prefix, id).state for id in group), []) for group in buckets.values()
+        ]
         replies = await self._each(SCRIPTS["describe"], calls)
-        found = [info for group, reply in zip(buckets.values(), replies, strict=True) for info in describe(group, reply)]
+        found = [
+            info for group, reply in zip(buckets.values(), replies, strict=True) for info in describe(group, reply)
+        ]
         return sorted(found, key=lambda info: info.id)
 
     async def purge(self) -> int:
@@ -429,7 +430,6 @@ class AsyncRedisStore(AsyncBaseStore):
     async def _ask_nodes(self, command: tuple[bytes, ...]) -> list[Reply]:
         wire = await self._wires.get()
         return await wire.nodes(pack(list(command)))
-
 
     def rest(self) -> None:
         """Close the connections that nobody uses just now; they come back when they are needed."""

@@ -10,23 +10,28 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
-from openstackai_sessions_core.backend import watch_forks
-from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import Failures
-from openstackai_sessions_redis._lane import ERRORS, Lane, Reply
-from openstackai_sessions_redis._scripts import pack
-from openstackai_sessions_redis._settings import Settings
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 
-__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "check_client"]
+from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
+from openstackai_sessions_core.backend import watch_forks
+from openstackai_sessions_redis._connect import connection_arguments, failures_of
+from openstackai_sessions_redis._errors import Failures
+from openstackai_sessions_redis._lane import ERRORS, Lane, Link, Reply
+from openstackai_sessions_redis._scripts import pack
+from openstackai_sessions_redis._settings import Settings
+
+__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 AsyncClient: TypeAlias = "Redis | RedisCluster"
+
+# A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
+ClusterClient: TypeAlias = Any
+Node: TypeAlias = Any
 
 MAX_REDIRECTIONS = 8
 
@@ -46,7 +51,7 @@ class AsyncWire:
         self._failures = failures_of(settings)
         self._pool: ConnectionPool | None = None
         self._lane: Lane | None = None
-        self._cluster: RedisCluster | None = None
+        self._cluster: ClusterClient = None
         self._lanes: dict[str, tuple[Any, Lane]] = {}
         self._stale = True
         self._lock = asyncio.Lock()
@@ -100,7 +105,7 @@ class AsyncWire:
 
     # -- A cluster --------------------------------------------------------------------------------------------------
 
-    async def _connected(self) -> RedisCluster:
+    async def _connected(self) -> ClusterClient:
         """The client of the cluster, with the map of its nodes."""
         cluster = self._cluster
         if cluster is not None and not self._stale:
@@ -147,7 +152,7 @@ class AsyncWire:
             self._stale = True
         raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
 
-    def _node(self, cluster: RedisCluster, key: bytes) -> Any:
+    def _node(self, cluster: ClusterClient, key: bytes) -> Node:
         try:
             return cluster.get_node_from_key(key.decode())
         except ERRORS as error:
@@ -156,13 +161,13 @@ class AsyncWire:
             cause = error
         raise self._failures.raised(failure, cause)
 
-    def _lane_to(self, node: Any) -> Lane:
+    def _lane_to(self, node: Node) -> Lane:
         known = self._lanes.get(node.name)
         if known is None or known[0] is not node:
             known = self._lanes[node.name] = node, Lane(_NodePool(node), self._settings, self._failures)
         return known[1]
 
-    async def _on_node(self, node: Any, commands: list[bytes], write: bool) -> list[Reply]:
+    async def _on_node(self, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
         try:
             answers = await self._lane_to(node).exchange(commands, write=write)
         except SessionError:
@@ -173,7 +178,7 @@ class AsyncWire:
             self._stale = True
         return answers
 
-    async def _asked(self, cluster: RedisCluster, answer: Reply, command: bytes, write: bool) -> Reply:
+    async def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool) -> Reply:
         """Where the slot is on its way to another node, ask that one, once."""
         if not isinstance(answer, AskError) or isinstance(answer, MovedError):
             return answer
@@ -185,16 +190,18 @@ class AsyncWire:
 
 
 def _rearranged(answer: ResponseError) -> bool:
-    return isinstance(answer, (MovedError, ReadOnlyError)) or "CLUSTERDOWN" in f"{type(answer).__name__} {answer}".upper()
+    return (
+        isinstance(answer, (MovedError, ReadOnlyError)) or "CLUSTERDOWN" in f"{type(answer).__name__} {answer}".upper()
+    )
 
 
 class _NodePool:
     """The connections of one node of a cluster, as a lane borrows them."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def get_connection(self) -> Any:
+    async def get_connection(self) -> Link:
         connection = self._node.acquire_connection()
         try:
             await connection.connect()
@@ -203,12 +210,12 @@ class _NodePool:
             raise
         return connection
 
-    async def release(self, connection: Any) -> None:
+    async def release(self, connection: Link) -> None:
         self._node.release(connection)
 
 
 def _pool(settings: Settings) -> ConnectionPool:
-    kind: type[Connection] = Connection
+    kind: Any = Connection
     if settings.unix_socket_path is not None:
         kind = UnixDomainSocketConnection
     elif settings.ssl:

@@ -68,6 +68,6 @@ def _fields(info: object) -> dict[str, str]:
 
 
 def _fsync(config: object) -> str | None:
-    if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):  # noqa: PLR2004 - name, value
+    if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):
         return config[1].decode("utf-8", "replace")
     return None

@@ -5,6 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, quote_plus
 
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ReadOnlyError as ReadOnlyReply,
+    RedisError,
+    ResponseError,
+)
+
 from openstackai_sessions_core import (
     BackendError,
     BackendUnavailableError,
@@ -14,14 +23,6 @@ from openstackai_sessions_core import (
     ReadOnlyError,
     SessionError,
     StorageFullError,
-)
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ReadOnlyError as ReadOnlyReply,
-    RedisError,
-    ResponseError,
 )
 
 __all__ = ["DRIVER_ERRORS", "Failures"]
@@ -112,7 +113,9 @@ class Failures:
         kind: SessionError
         unreadable = UNREADABLE.search(text)
         if unreadable:
-            kind = CorruptDataError(f"message number {int(unreadable[1]) + 1} of the log is not a record of this library")
+            kind = CorruptDataError(
+                f"message number {int(unreadable[1]) + 1} of the log is not a record of this library"
+            )
         elif code in UNAVAILABLE:
             kind = BackendUnavailableError(f"{self.place}: {UNAVAILABLE[code]}: {text}")
         elif code == "READONLY":

@@ -73,7 +73,7 @@ class State(NamedTuple):
     life: str
     next: str
     base: str
-    count: str
+    messages: str
     removals: str
     bytes: str
     given: str
@@ -158,8 +158,8 @@ def tail(reply: bytes, limit: int) -> Page | None:
         page = Page.__new__(Page)
         page.state = state_of(line)
         page.records = _records([elements], int(page.state.base))
-        page.more = int(page.state.count) > limit
-    if len(elements) != (min(limit, int(page.state.count)) if page is not None else 0):
+        page.more = int(page.state.messages) > limit
+    if len(elements) != (min(limit, int(page.state.messages)) if page is not None else 0):
         raise LookupError
     return page
 
@@ -213,6 +213,10 @@ def write_arguments(op: Operation, session_id: bytes, op_id_ttl: int, ttl: int |
     ]
 
 
+# By whether an id looks like the library's own, and whether the caller gave it: see append_given.lua.
+MARKS = {(True, False): b".", (True, True): b"u", (False, False): b"i", (False, True): b"g"}
+
+
 def append_arguments(messages: Sequence[NewMessage]) -> tuple[str, list[bytes]]:
     """The script to append these with, and what it takes."""
     ids: list[bytes] = []
@@ -222,10 +226,7 @@ def append_arguments(messages: Sequence[NewMessage]) -> tuple[str, list[bytes]]:
     for id, data, given in messages:
         encoded = id.encode()
         ids.append(encoded)
-        if LIKE_OURS(id):
-            mark = b"u" if given else b"."
-        else:
-            mark = b"g" if given else b"i"
+        mark = MARKS[LIKE_OURS(id) is not None, given]
         plain = plain and mark == b"."
         marks.append(mark)
         bodies.append(b"%b %b\n%b" % (_sum(data), encoded, data))
@@ -241,8 +242,8 @@ def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
     first, now, *notes = text[1:].split(b" ")
     known: dict[int, tuple[int, int]] = {}
     for note in notes:
-        place, position, created_at = note.split(b":")
-        known[int(place) - 1] = int(position), int(created_at)
+        index, *stored = map(int, note.split(b":"))
+        known[index - 1] = stored[0], stored[1]
     # A repetition has other ids where the caller gave none: those of the first time count.
     kept = ids.decode().split("\n") if repeated and ids else [message.id for message in messages]
     position, time = int(first), int(now)
@@ -307,8 +308,8 @@ def refuse(reply: bytes, session_id: str, op: Operation | None, ids: Sequence[st
         raise unknown_state()
     if what == b"damaged":
         raise CorruptDataError(
-            f"the server has dropped a part of session {session_id!r}: an eviction, or another program, removed some of "
-            "its keys. Set maxmemory-policy to noeviction; delete the session to begin again"
+            f"the server has dropped a part of session {session_id!r}: an eviction, or another program, removed some "
+            "of its keys. Set maxmemory-policy to noeviction; delete the session to begin again"
         )
     if what == b"op" and op is not None:
         raise ConflictError(f"op_id {op.id!r} was used before for another write to this session; use a new one")
@@ -327,7 +328,7 @@ def refuse(reply: bytes, session_id: str, op: Operation | None, ids: Sequence[st
 def head(reply: bytes) -> Head:
     line, _, newest = reply.decode().rpartition(" ")
     state = state_of(line)
-    return Head(int(state.life), int(state.count), int(newest), int(state.created_at), int(state.updated_at))
+    return Head(int(state.life), int(state.messages), int(newest), int(state.created_at), int(state.updated_at))
 
 
 def describe(ids: Sequence[bytes], reply: bytes) -> list[SessionInfo]:
@@ -339,7 +340,7 @@ def describe(ids: Sequence[bytes], reply: bytes) -> list[SessionInfo]:
             created_at, updated_at = int(state.created_at), int(state.updated_at)
             found.append(
                 SessionInfo(
-                    id.decode(), int(state.count), from_microseconds(created_at), from_microseconds(updated_at)
+                    id.decode(), int(state.messages), from_microseconds(created_at), from_microseconds(updated_at)
                 )
             )
     return found

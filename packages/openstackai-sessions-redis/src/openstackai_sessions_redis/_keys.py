@@ -31,8 +31,8 @@ class SessionKeys(NamedTuple):
     ids: bytes
     operations: bytes
     older_operations: bytes
-    index: bytes
-    deadlines: bytes
+    bucket_index: bytes
+    bucket_deadlines: bytes
 
 
 def check_prefix(value: object) -> str:

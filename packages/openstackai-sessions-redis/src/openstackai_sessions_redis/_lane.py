@@ -10,16 +10,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from openstackai_sessions_core import SessionClosedError, SessionError
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
-from openstackai_sessions_redis._settings import Settings
 from redis.exceptions import ReadOnlyError, ResponseError
 
-__all__ = ["Lane", "Pool", "Reply"]
+from openstackai_sessions_core import SessionClosedError
+from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_redis._settings import Settings
 
-Reply = Any
+__all__ = ["ERRORS", "Lane", "Link", "Pool", "Reply"]
+
+# What the server answered: bytes, a number, None, a list of these; or its error.
+Reply: TypeAlias = Any
+# A connection of the driver's, whose types do not cover all that is done with it here.
+Link: TypeAlias = Any
 
 # What one exchange carries at most: calls, and bytes sent.
 MAX_CALLS = 256
@@ -31,9 +35,9 @@ ERRORS = (*DRIVER_ERRORS, asyncio.TimeoutError)
 class Pool(Protocol):
     """Where a lane borrows its connections."""
 
-    async def get_connection(self) -> Any: ...
+    async def get_connection(self) -> Link: ...
 
-    async def release(self, connection: Any) -> None: ...
+    async def release(self, connection: Link) -> None: ...
 
 
 class _Call:
@@ -111,7 +115,7 @@ class Lane:
     # -- A carrier --------------------------------------------------------------------------------------------------
 
     async def _carry(self) -> None:
-        connection: Any = None
+        connection: Link = None
         batch: list[_Call] = []
         try:
             while batch := self._take():
@@ -142,7 +146,7 @@ class Lane:
             self._dispatch()
         return batch
 
-    async def _connect(self, batch: list[_Call]) -> Any:
+    async def _connect(self, batch: list[_Call]) -> Link:
         """A connection, or None: then the batch has failed, or waits again for other carriers."""
         wait = self._settings.connect_timeout
         if self._settings.client is not None:
@@ -165,7 +169,7 @@ class Lane:
                 return None
             await asyncio.sleep(PAUSE)
 
-    async def _transfer(self, connection: Any, batch: list[_Call]) -> None:
+    async def _transfer(self, connection: Link, batch: list[_Call]) -> None:
         left = deque(batch)
         try:
             await asyncio.wait_for(self._send_and_read(connection, left), self._settings.options.timeout)
@@ -179,7 +183,7 @@ class Lane:
             await connection.disconnect(nowait=True)
             raise
 
-    async def _send_and_read(self, connection: Any, left: deque[_Call]) -> None:
+    async def _send_and_read(self, connection: Link, left: deque[_Call]) -> None:
         commands = [command for call in left for command in call.commands]
         await connection.send_packed_command([b"".join(commands)])
         demoted = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from openstackai_sessions_core import Limits, ValidationError
 from openstackai_sessions_core.backend import StoreOptions
@@ -37,7 +38,7 @@ OPTIONS = ("timeout", "retry_timeout", "op_id_ttl")
 SCHEMES = ("redis", "rediss", "unix")
 # What a URL's query may say, and how it is read.
 FLAGS = {"true": True, "false": False}
-QUERY = {
+QUERY: dict[str, Callable[[str], object]] = {
     "db": int,
     "max_connections": int,
     "timeout": float,
@@ -119,16 +120,15 @@ def settings_of(arguments: dict[str, object]) -> Settings:
     options = {name: arguments[name] for name in OPTIONS}
     url, limits = arguments["url"], arguments["limits"]
     if url is not None:
-        for name in PLACE:
-            if values[name] != DEFAULTS[name]:
-                raise ValidationError(f"url says where the server is: {name} cannot be given beside it")
+        given = [name for name in PLACE if values[name] != DEFAULTS[name]]
+        if given or values["client"] is not None:
+            raise ValidationError(f"url says where the server is: {(*given, 'client')[0]} cannot be given beside it")
         for name, value in options_of_url(url).items():
             (options if name in OPTIONS else values)[name] = value
     if values["client"] is not None:
         for name in (*PLACE, "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "cluster"):
-            if url is not None or values[name] != DEFAULTS[name]:
-                name = "url" if url is not None else name
-                raise ValidationError(f"client is connected already: {name} cannot be given beside it")
+            if values[name] != DEFAULTS[name]:
+                raise ValidationError(f"client is connected already: {name} (or url) cannot be given beside it")
     for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "unix_socket_path"):
         value = values[name]
         if isinstance(value, os.PathLike):
@@ -158,29 +158,34 @@ def options_of_url(url: object) -> dict[str, object]:
         raise ValidationError("url must begin with redis://, rediss:// or unix://")
     if parts.fragment or not url.startswith(f"{parts.scheme}://"):
         raise ValidationError("url cannot be read: percent-encode # in the user and password as %23")
-    found: dict[str, object] = {}
-    if parts.scheme == "unix":
-        if parts.hostname or not parts.path:
-            raise ValidationError("url must name a socket by its absolute path: unix:///run/redis.sock")
-        found["unix_socket_path"] = unquote(parts.path)
-    else:
-        if not parts.hostname:
-            raise ValidationError("url names no host: it must look like redis://host:6379/0")
-        found["host"] = unquote(parts.hostname)
-        if port is not None:
-            found["port"] = port
-        database = parts.path.strip("/")
-        if database:
-            if not (database.isascii() and database.isdigit()):
-                raise ValidationError("the path of url must be the number of a database: redis://host:6379/0")
-            found["db"] = int(database)
-        if parts.scheme == "rediss":
-            found["ssl"] = True
+    found = _socket(parts) if parts.scheme == "unix" else _server(parts, port)
     if parts.username:
         found["username"] = unquote(parts.username)
     if parts.password:
         found["password"] = unquote(parts.password)
     found.update(_query(parts.query, found))
+    return found
+
+
+def _socket(parts: SplitResult) -> dict[str, object]:
+    if parts.hostname or not parts.path:
+        raise ValidationError("url must name a socket by its absolute path: unix:///run/redis.sock")
+    return {"unix_socket_path": unquote(parts.path)}
+
+
+def _server(parts: SplitResult, port: int | None) -> dict[str, object]:
+    if not parts.hostname:
+        raise ValidationError("url names no host: it must look like redis://host:6379/0")
+    found: dict[str, object] = {"host": unquote(parts.hostname)}
+    if port is not None:
+        found["port"] = port
+    database = parts.path.strip("/")
+    if database:
+        if not (database.isascii() and database.isdigit()):
+            raise ValidationError("the path of url must be the number of a database: redis://host:6379/0")
+        found["db"] = int(database)
+    if parts.scheme == "rediss":
+        found["ssl"] = True
     return found
 
 

@@ -166,7 +166,7 @@ class RedisStore(BaseStore):
     ) -> Outcome:
         script, arguments = append_arguments(messages)
         ids = [message.id for message in messages]
-        return append_outcome(self._write(script, session_id, op, ttl, arguments, ids), messages)
+        return append_outcome(self._write(script, session_id, op, ttl, arguments, ids=ids), messages)
 
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""
@@ -211,7 +211,7 @@ class RedisStore(BaseStore):
             self._call(SCRIPTS["stage"], keys, arguments, write=False)
         arguments = import_arguments(content, self.limits)
         ids = [message.id for message in content.messages]
-        reply = self._write("import", session_id, op, ttl, arguments, ids, keys)
+        reply = self._write("import", session_id, op, ttl, arguments, ids=ids, more_keys=keys)
         if reply == b"!staged":
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
         return plain_outcome(reply)
@@ -226,6 +226,7 @@ class RedisStore(BaseStore):
         op: Operation,
         ttl: int | None,
         arguments: list[bytes],
+        *,
         ids: Sequence[str] = (),
         more_keys: tuple[bytes, ...] = (),
     ) -> bytes:
@@ -399,7 +400,9 @@ class RedisStore(BaseStore):
         for id in ids:
             buckets.setdefault(bucket_of(id), []).append(id)
         prefix = self._settings.prefix
-        calls = [(tuple(session_keys(prefix, id).state for id in group), []) for group in buckets.values()]
+        calls: list[tuple[tuple[bytes, ...], list[bytes]]] = [
+            (tuple(session_keys(prefix, id).state for id in group), []) for group in buckets.values()
+        ]
         replies = self._each(SCRIPTS["describe"], calls)
         found = [
             info for group, reply in zip(buckets.values(), replies, strict=True) for info in describe(group, reply)

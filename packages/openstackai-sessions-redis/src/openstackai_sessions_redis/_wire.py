@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
-from openstackai_sessions_core.backend import watch_forks
-from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
-from openstackai_sessions_redis._scripts import pack
-from openstackai_sessions_redis._settings import Settings
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.connection import (
@@ -28,13 +22,24 @@ from redis.connection import (
 from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
-__all__ = ["Client", "Wire", "Wires", "check_client"]
+from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
+from openstackai_sessions_core.backend import watch_forks
+from openstackai_sessions_redis._connect import connection_arguments, failures_of
+from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_redis._scripts import pack
+from openstackai_sessions_redis._settings import Settings
+
+__all__ = ["Client", "Reply", "Wire", "Wires", "check_client"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 Client: TypeAlias = "Redis | RedisCluster"
 
 # What the server answered: bytes, a number, None, a list of these; or its error.
 Reply: TypeAlias = Any
+
+# A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
+ClusterClient: TypeAlias = Any
+Node: TypeAlias = Any
 
 MAX_REDIRECTIONS = 8
 PAUSE = 0.005
@@ -55,7 +60,7 @@ class Wire:
         self._failures = failures_of(settings)
         self._lock = threading.Lock()
         self._pool: ConnectionPool | None = None
-        self._cluster: RedisCluster | None = None
+        self._cluster: ClusterClient = None
         self._stale = False
         client = settings.client
         if isinstance(client, RedisCluster):
@@ -107,13 +112,12 @@ class Wire:
     # -- One exchange -----------------------------------------------------------------------------------------------
 
     def _exchange(self, pool: ConnectionPool, commands: Sequence[bytes], write: bool) -> list[Reply]:
-        connection = self._take(pool)
+        connection: Any = self._take(pool)
         failure: SessionError | None = None
         replies: list[Reply] = []
         try:
             connection.send_packed_command([b"".join(commands)])
-            for _ in commands:
-                replies.append(self._read(connection, pool))
+            replies += [self._read(connection, pool) for _ in commands]
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
                 # The name may lead to another server by now.
                 connection.disconnect()
@@ -159,7 +163,7 @@ class Wire:
 
     # -- A cluster --------------------------------------------------------------------------------------------------
 
-    def _connected(self) -> RedisCluster:
+    def _connected(self) -> ClusterClient:
         """The client of the cluster, which learns of the nodes when it is made."""
         failure: SessionError | None = None
         with self._lock:
@@ -201,7 +205,7 @@ class Wire:
             self._stale = True
         raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
 
-    def _node(self, cluster: RedisCluster, key: bytes) -> Any:
+    def _node(self, cluster: ClusterClient, key: bytes) -> Node:
         try:
             return cluster.get_node_from_key(key)
         except DRIVER_ERRORS as error:
@@ -210,7 +214,7 @@ class Wire:
             cause = error
         raise self._failures.raised(failure, cause)
 
-    def _on_node(self, cluster: RedisCluster, node: Any, commands: list[bytes], write: bool) -> list[Reply]:
+    def _on_node(self, cluster: ClusterClient, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
         try:
             answers = self._exchange(_node_pool(cluster, node), commands, write)
         except SessionError:
@@ -221,7 +225,7 @@ class Wire:
             self._stale = True
         return answers
 
-    def _asked(self, cluster: RedisCluster, answer: Reply, command: bytes, write: bool) -> Reply:
+    def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool) -> Reply:
         """Where the slot is on its way to another node, ask that one, once."""
         if not isinstance(answer, AskError) or isinstance(answer, MovedError):
             return answer
@@ -233,21 +237,24 @@ class Wire:
 
 
 def _rearranged(answer: ResponseError) -> bool:
-    return isinstance(answer, (MovedError, ReadOnlyError)) or "CLUSTERDOWN" in f"{type(answer).__name__} {answer}".upper()
+    return (
+        isinstance(answer, (MovedError, ReadOnlyError)) or "CLUSTERDOWN" in f"{type(answer).__name__} {answer}".upper()
+    )
 
 
-def _node_pool(cluster: RedisCluster, node: Any) -> ConnectionPool:
+def _node_pool(cluster: ClusterClient, node: Node) -> ConnectionPool:
     pool: ConnectionPool = cluster.get_redis_connection(node).connection_pool
     return pool
 
 
 def _pool(settings: Settings) -> ConnectionPool:
-    kind: type[Connection] = Connection
+    kind: Any = Connection
     if settings.unix_socket_path is not None:
         kind = UnixDomainSocketConnection
     elif settings.ssl:
         kind = SSLConnection
-    return BlockingConnectionPool(
+    make: Callable[..., ConnectionPool] = BlockingConnectionPool
+    return make(
         connection_class=kind,
         max_connections=settings.max_connections,
         timeout=settings.pool_timeout,
@@ -257,7 +264,7 @@ def _pool(settings: Settings) -> ConnectionPool:
 
 
 class Wires:
-    """The wire of a store. (Its asynchronous twin keeps one for each event loop.)"""
+    """The wire of a store; the asynchronous twin of this class keeps one for each event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
