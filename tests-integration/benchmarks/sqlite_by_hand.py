@@ -20,10 +20,7 @@ from pathlib import Path
 
 from openstackai_sessions_sqlite import SQLiteSession
 
-MESSAGE = {
-    "role": "assistant",
-    "content": "It left the warehouse on Monday and is on its way to you. " + "It is blue. " * 11,
-}
+MESSAGE = {"role": "assistant", "content": "It left the warehouse on Monday and is on its way to you. " + "It is blue. " * 11}
 HELD = 1_000
 
 

@@ -24,7 +24,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agents import SQLiteSession as AgentsSession, TResponseInputItem
-
 from openstackai_sessions_sqlite import AsyncSQLiteSession
 
 USER = "Where is my parcel, which I ordered a week ago? " + "It was the blue one. " * 7
@@ -54,7 +53,9 @@ async def ours(path: Path, tasks: int, repeat: int) -> float:
         async def take() -> None:
             read = await session.get_messages(WINDOW)
             assert len(read) == WINDOW
-            await session.add_messages([{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}])
+            await session.add_messages(
+                [{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}]
+            )
 
         return take
 

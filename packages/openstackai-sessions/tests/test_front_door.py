@@ -14,7 +14,7 @@ import openstackai_sessions
 import openstackai_sessions_core
 from openstackai_sessions import _lazy
 
-LATER = {"openstackai_sessions_redis", "openstackai_sessions_postgres"}
+LATER = {"openstackai_sessions_postgres"}
 ABSENT = [(part.extra, name) for part in _lazy.PARTS for name in part.names if part.package in LATER]
 
 

@@ -49,12 +49,15 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from openstackai_sessions_agents import Agent, Runner
+    from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
     from openstackai_sessions_sqlite import AsyncSQLiteSession, AsyncSQLiteStore, SQLiteSession, SQLiteStore
 
 __all__ = [
     "Agent",
     "AsyncInMemorySession",
     "AsyncInMemoryStore",
+    "AsyncRedisSession",
+    "AsyncRedisStore",
     "AsyncSQLiteSession",
     "AsyncSQLiteStore",
     "AsyncSession",
@@ -76,6 +79,8 @@ __all__ = [
     "OutcomeUnknownError",
     "PoolTimeoutError",
     "ReadOnlyError",
+    "RedisSession",
+    "RedisStore",
     "Runner",
     "SQLiteSession",
     "SQLiteStore",
