@@ -132,13 +132,13 @@ def test_a_backend_of_a_later_day_is_found_and_listed(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_that_an_uninstall_left_behind_is_not_a_backend(tmp_path: Path) -> None:
-    (tmp_path / "openstackai_sessions_redis").mkdir()
+    (tmp_path / "openstackai_sessions_postgres").mkdir()
     code = """
 import openstackai_sessions as s
 try:
-    s.RedisSession
+    s.PostgresSession
 except ImportError as error:
-    print("pip install" in str(error), "RedisSession" in s.__all__)
+    print("pip install" in str(error), "PostgresSession" in s.__all__)
 """
     assert run(code, path=tmp_path) == "True False"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -146,14 +147,13 @@ def options_of_url(url: object) -> dict[str, object]:
     """The arguments that a URL stands for; no error quotes the URL, which may hold a password."""
     if type(url) is not str:
         raise ValidationError(f"url must be a str, not {type(url).__name__}")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
+    split = _split(url)
+    if split is None:
         raise ValidationError(
             "url cannot be read: it must look like redis://user:password@host:6379/0, with the characters "
             "/ ? # @ : [ ] % in the user and password percent-encoded"
-        ) from None
+        )
+    parts, port = split
     if parts.scheme not in SCHEMES:
         raise ValidationError("url must begin with redis://, rediss:// or unix://")
     if parts.fragment or not url.startswith(f"{parts.scheme}://"):
@@ -165,6 +165,14 @@ def options_of_url(url: object) -> dict[str, object]:
         found["password"] = unquote(parts.password)
     found.update(_query(parts.query, found))
     return found
+
+
+def _split(url: str) -> tuple[SplitResult, int | None] | None:
+    """The parts and the port of a URL; None, rather than an error that quotes it, where it cannot be taken apart."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return parts, parts.port
+    return None
 
 
 def _socket(parts: SplitResult) -> dict[str, object]:
@@ -199,11 +207,11 @@ def _query(query: str, found: dict[str, object]) -> dict[str, object]:
             )
         if name in read or name in found:
             raise ValidationError(f"url says {name} twice")
-        try:
+        with suppress(KeyError, ValueError):
             read[name] = QUERY[name](value)
-        except (KeyError, ValueError):
+        if name not in read:
             kind = "true or false" if name == "cluster" else "a number"
-            raise ValidationError(f"the query parameter {name} of url must be {kind}") from None
+            raise ValidationError(f"the query parameter {name} of url must be {kind}")
     return read
 
 
