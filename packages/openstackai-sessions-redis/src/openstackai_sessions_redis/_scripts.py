@@ -20,7 +20,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "clear": SAVE,
     "delete": LEDGER,
     "describe": (),
-    "head": LOG,
+    "head": STATE,
     "import": IDS,
     "index": STATE,
     "list": (),

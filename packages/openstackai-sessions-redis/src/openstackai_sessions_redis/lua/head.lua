@@ -5,4 +5,10 @@ if damaged then
 elseif not state then
   return ''
 end
-return kept .. ' ' .. text(held > 0 and position_at(held - 1) + state.base or 0)
+local newest = 0
+if held > 0 then
+  local position = string.match(call('LINDEX', KEYS[2], -1), '^(%d+) ')
+  -- Where the newest element is no record, its position is not above this; whoever reads it will be told.
+  newest = position and position + state.base or state.next - 1
+end
+return kept .. ' ' .. text(newest)
