@@ -10,6 +10,7 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ReadOnlyError as ReadOnlyReply,
+    RedisClusterException,
     RedisError,
     ResponseError,
 )
@@ -28,7 +29,7 @@ from openstackai_sessions_core import (
 __all__ = ["DRIVER_ERRORS", "Failures"]
 
 # What a driver raises while it connects, sends or waits.
-DRIVER_ERRORS = (RedisError, OSError, EOFError)
+DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, EOFError)
 
 # The code of an error reply stands at its beginning, or, where a script met it, after what the server says of that.
 CODE = re.compile(
@@ -89,7 +90,7 @@ class Failures:
             return self.raised(self.no_connection(), error)
         if isinstance(error, ResponseError):
             return self.refused(error)
-        if isinstance(error, (AuthenticationError, AuthorizationError)):
+        if any(isinstance(one, (AuthenticationError, AuthorizationError)) for one in (error, error.__cause__)):
             return self.raised(BackendError(f"{self.place} refused the credentials: {text}"), error)
         return self.raised(BackendUnavailableError(f"{self.place} cannot be reached: {text}"), error)
 
