@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
 import redis
 import redis.asyncio
+
 from openstackai_sessions_core import (
     BackendError,
     BackendUnavailableError,
@@ -571,7 +571,7 @@ def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
         text=True,
         timeout=60,
         check=False,
-    )  # noqa: E501
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

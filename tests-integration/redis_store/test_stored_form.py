@@ -20,7 +20,6 @@ from openstackai_sessions_core import (
 from openstackai_sessions_core.backend import AsyncBaseStore, NewMessage, Operation
 from openstackai_sessions_redis import RedisStore
 from openstackai_sessions_redis._keys import bucket_of, session_keys
-
 from redis_store.conftest import RedisPlace
 
 OP = "01932222-0000-7000-8000-000000000000"
