@@ -24,7 +24,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-__all__ = ["Binary", "Cluster", "Sentinels", "Server", "binaries", "need_binary", "shared_server"]
+__all__ = ["Binary", "Cluster", "Sentinels", "Server", "binaries", "free_port", "need_binary", "shared_server"]
 
 # The bus of a cluster listens 10,000 ports above.
 LAST_PORT = 55_000
@@ -115,7 +115,7 @@ class Server:
     binary: Binary
     arguments: tuple[str, ...] = ()
     port: int = 0
-    mode: tuple[str, ...] = ()
+    plain: bool = True
     folder: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="redis-test-"))
     process: subprocess.Popen[bytes] | None = None
 
@@ -123,17 +123,25 @@ class Server:
         deadline = time.monotonic() + PATIENCE
         while True:
             self.port = self.port or free_port()
-            base = ["--port", str(self.port), "--dir", self.folder, "--save", "", "--bind", "127.0.0.1"]
+            base = [
+                "--port",
+                str(self.port if self.plain else 0),
+                "--dir",
+                self.folder,
+                "--save",
+                "",
+                "--bind",
+                "127.0.0.1",
+            ]
             with self.log_path.open("ab") as log:
                 self.process = subprocess.Popen(
-                    [self.binary.path, *base, *self.arguments, *self.mode],
+                    [self.binary.path, *base, *self.arguments],
                     stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
             if self._answers(deadline):
                 return self
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.binary.name} does not start: {self.log()[-2000:]}")
-            self.port = 0 if not self.mode else self.port
 
     def _answers(self, deadline: float) -> bool:
         """Whether the server that answers on the port is the one that was started."""
@@ -273,7 +281,7 @@ class Sentinels:
         self.sentinels: list[Server] = []
 
     def __enter__(self) -> Sentinels:  # noqa: PYI034 - the same
-        primary = Server(self.binary).start()
+        primary = Server(self.binary, ("--repl-diskless-sync-delay", "0")).start()
         self.servers = [primary]
         for _ in range(2):
             self.servers.append(Server(self.binary, ("--replicaof", "127.0.0.1", str(primary.port))).start())
@@ -294,6 +302,11 @@ class Sentinels:
                 )
             self.sentinels.append(sentinel)
         deadline = time.monotonic() + PATIENCE
+        for replica in self.servers[1:]:
+            with replica.client() as client:
+                while client.info("replication")["master_link_status"] != "up":
+                    assert time.monotonic() < deadline, f"a replica does not follow: {replica.log()[-2000:]}"
+                    time.sleep(0.05)
         for sentinel in self.sentinels:
             while not self._sees_all(sentinel):
                 assert time.monotonic() < deadline, f"the sentinels do not agree: {sentinel.log()[-2000:]}"
