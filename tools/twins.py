@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = "packages/openstackai-sessions-core/src/openstackai_sessions_core"
 POSTGRES = "packages/openstackai-sessions-postgres/src/openstackai_sessions_postgres"
 
+REDIS = "packages/openstackai-sessions-redis/src/openstackai_sessions_redis"
+
 TWINS = {
     f"{CORE}/_async_store.py": f"{CORE}/_store.py",
     f"{CORE}/_async_session.py": f"{CORE}/_session.py",
@@ -32,6 +34,7 @@ TWINS = {
     f"{POSTGRES}/_async_session.py": f"{POSTGRES}/_session.py",
     f"{POSTGRES}/_async_shelf.py": f"{POSTGRES}/_shelf.py",
     f"{POSTGRES}/_async_store.py": f"{POSTGRES}/_store.py",
+    f"{REDIS}/_async_store.py": f"{REDIS}/_store.py",
     **{
         str(path.relative_to(ROOT)): str(path.relative_to(ROOT)).replace("async_", "")
         for path in sorted((ROOT / "tests").glob("*/*async_*.py"))
@@ -50,6 +53,7 @@ WORDS = [
     (r"\b_async_", "_"),
     (r"\bopen_async\b", "open"),
     (r"\basync_", ""),
+    (r"\bopen_async_", "open_"),
     (r"\bthe caller's task\b", "the caller's thread"),
     (r"\bin the writer's thread or task\b", "in the writer's thread"),
     (r"\bfrom any task\b", "from any thread"),

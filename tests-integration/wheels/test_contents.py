@@ -111,7 +111,7 @@ def test_metadata_says_what_an_index_shows(wheelhouse: Path, name: str) -> None:
 
 def test_extras_bring_the_backend_and_nothing_else(wheelhouse: Path) -> None:
     metadata = wheel(wheelhouse, FRONT_DOOR).read("openstackai_sessions-0.1.0.dist-info/METADATA").decode()
-    assert Parser().parsestr(metadata).get_all("Provides-Extra") == ["agents", "all", "postgres", "sqlite"]
+    assert Parser().parsestr(metadata).get_all("Provides-Extra") == ["agents", "all", "postgres", "redis", "sqlite"]
     required = Parser().parsestr(metadata).get_all("Requires-Dist") or []
     assert sorted(required) == [
         "openstackai-sessions-agents<0.2,>=0.1.0; extra == 'agents'",
@@ -119,6 +119,8 @@ def test_extras_bring_the_backend_and_nothing_else(wheelhouse: Path) -> None:
         "openstackai-sessions-core<0.2,>=0.1.0",
         "openstackai-sessions-postgres<0.2,>=0.1.0; extra == 'all'",
         "openstackai-sessions-postgres<0.2,>=0.1.0; extra == 'postgres'",
+        "openstackai-sessions-redis<0.2,>=0.1.0; extra == 'all'",
+        "openstackai-sessions-redis<0.2,>=0.1.0; extra == 'redis'",
         "openstackai-sessions-sqlite<0.2,>=0.1.0; extra == 'all'",
         "openstackai-sessions-sqlite<0.2,>=0.1.0; extra == 'sqlite'",
     ]

@@ -20,13 +20,16 @@ COMBINATIONS = {
     "openstackai-sessions[agents]": {"agents"},
     "openstackai-sessions[sqlite,agents]": {"sqlite", "agents"},
     "openstackai-sessions[postgres]": {"postgres"},
-    "openstackai-sessions[all]": {"sqlite", "agents", "postgres"},
+    "openstackai-sessions[redis]": {"redis"},
+    "openstackai-sessions[redis,sqlite]": {"redis", "sqlite"},
+    "openstackai-sessions[all]": {"sqlite", "agents", "postgres", "redis"},
 }
 PARTS = [
     "openstackai-sessions",
     "openstackai-sessions-agents",
     "openstackai-sessions-core",
     "openstackai-sessions-postgres",
+    "openstackai-sessions-redis",
     "openstackai-sessions-sqlite",
 ]
 
@@ -125,12 +128,16 @@ def test_an_extra_brings_nothing_that_belongs_to_another(combination: tuple[Venv
     tops = {file for file in venv.files() if "/" not in file and ".dist-info" not in file}
     assert ("openstackai_sessions_sqlite" in tops) == ("sqlite" in extras)
     assert ("psycopg" in tops) == ("openstackai_sessions_postgres" in tops) == ("postgres" in extras)
+    assert ("redis" in tops) == ("openstackai_sessions_redis" in tops) == ("redis" in extras)
     assert ("agents" in tops) == ("openstackai_sessions_agents" in tops) == ("agents" in extras)
     if "agents" not in extras:
         ours = {"openstackai", "openstackai-stubs", "openstackai_sessions", "openstackai_sessions_core"}
         ours |= {"openstackai_sessions_sqlite"} if "sqlite" in extras else set()
         drivers = ("psycopg", "psycopg_binary", "psycopg_binary.libs", "psycopg_pool", "typing_extensions.py")
         ours |= {"openstackai_sessions_postgres", *drivers} if "postgres" in extras else set()
+        ours |= {"openstackai_sessions_redis", "redis"} if "redis" in extras else set()
+        # Older Pythons need it for redis-py.
+        tops -= {"async_timeout"} if "redis" in extras else set()
         found = {top for top in tops if not top.startswith("_virtualenv")}
         # Newer Pythons need no typing_extensions.
         assert found | {"typing_extensions.py"} == ours | {"msgspec", "typing_extensions.py"}
@@ -155,7 +162,7 @@ for opener in open_store, open_async_store:
 def test_uninstalling_one_leaves_the_others_whole_and_no_file_behind(
     make_venv: Callable[..., Venv], order: list[str]
 ) -> None:
-    venv = make_venv("msgspec", "openai-agents", "psycopg[binary]", "psycopg-pool")
+    venv = make_venv("msgspec", "openai-agents", "psycopg[binary]", "psycopg-pool", "redis")
     own: dict[str, set[str]] = {}
     for part in order[::-1]:
         before = venv.files()
@@ -165,6 +172,7 @@ def test_uninstalling_one_leaves_the_others_whole_and_no_file_behind(
         "openstackai-sessions": MEMORY,
         "openstackai-sessions-core": "import openstackai_sessions_core",
         "openstackai-sessions-postgres": "import openstackai_sessions_postgres",
+        "openstackai-sessions-redis": "import openstackai_sessions_redis",
         "openstackai-sessions-sqlite": "import openstackai_sessions_sqlite",
         "openstackai-sessions-agents": "import openstackai_sessions_agents",
     }

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         PostgresSession,
         PostgresStore,
     )
+    from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
     from openstackai_sessions_sqlite import AsyncSQLiteSession, AsyncSQLiteStore, SQLiteSession, SQLiteStore
 
 __all__ = [
@@ -63,6 +64,8 @@ __all__ = [
     "AsyncInMemoryStore",
     "AsyncPostgresSession",
     "AsyncPostgresStore",
+    "AsyncRedisSession",
+    "AsyncRedisStore",
     "AsyncSQLiteSession",
     "AsyncSQLiteStore",
     "AsyncSession",
@@ -86,6 +89,8 @@ __all__ = [
     "PostgresSession",
     "PostgresStore",
     "ReadOnlyError",
+    "RedisSession",
+    "RedisStore",
     "Runner",
     "SQLiteSession",
     "SQLiteStore",

@@ -1,0 +1,302 @@
+"""The way to the server for event loops: a lane to the server, or to each node of a cluster.
+
+Written by hand, as is its synchronous twin `_wire.py`; both offer the same names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
+
+from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
+from openstackai_sessions_core.backend import watch_forks
+from openstackai_sessions_redis._connect import connection_arguments, failures_of
+from openstackai_sessions_redis._errors import Failures
+from openstackai_sessions_redis._lane import ERRORS, Lane, Link, Reply
+from openstackai_sessions_redis._scripts import pack
+from openstackai_sessions_redis._settings import Settings
+
+__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client"]
+
+# A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
+AsyncClient: TypeAlias = "Redis | RedisCluster"
+
+# A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
+ClusterClient: TypeAlias = Any
+Node: TypeAlias = Any
+
+MAX_REDIRECTIONS = 8
+
+
+def check_client(value: object) -> None:
+    """Refuse what is not a client of the asynchronous kind."""
+    if not isinstance(value, (Redis, RedisCluster)):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise ValidationError(f"client must be a redis.asyncio.Redis or redis.asyncio.RedisCluster, not {kind}")
+
+
+class AsyncWire:
+    """Exchanges with one server, or with the nodes of a cluster, on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failures = failures_of(settings)
+        self._pool: ConnectionPool | None = None
+        self._lane: Lane | None = None
+        self._cluster: ClusterClient = None
+        self._lanes: dict[str, tuple[Any, Lane]] = {}
+        self._stale = True
+        self._lock = asyncio.Lock()
+        client = settings.client
+        if isinstance(client, RedisCluster):
+            self._cluster = client
+        elif isinstance(client, Redis):
+            self._lane = Lane(client.connection_pool, settings, self._failures)
+        elif not settings.cluster:
+            self._pool = _pool(settings)
+            self._lane = Lane(self._pool, settings, self._failures)
+
+    @property
+    def failures(self) -> Failures:
+        return self._failures
+
+    async def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool) -> list[Reply]:
+        """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
+
+        Raises `BackendUnavailableError` or `PoolTimeoutError` where none was sent, `OutcomeUnknownError` where a write
+        may have arrived.
+        """
+        if self._lane is not None:
+            return await self._lane.exchange([command for _, command in calls], write=write)
+        return await self._routed(calls, write)
+
+    async def nodes(self, command: bytes) -> list[Reply]:
+        """Send a command to the server, or to every primary of a cluster; its replies."""
+        if self._lane is not None:
+            return await self._lane.exchange([command], write=False)
+        cluster = await self._connected()
+        nodes = cluster.get_primaries()
+        return [(await self._lane_to(node).exchange([command], write=False))[0] for node in nodes]
+
+    async def close(self) -> None:
+        """Close the connections that were made here, after what is under way; those of a given client stay."""
+        lanes = [lane for _, lane in self._lanes.values()]
+        if self._lane is not None:
+            lanes.append(self._lane)
+        for lane in lanes:
+            await lane.close()
+        if self._pool is not None:
+            await self._pool.disconnect()
+        if self._cluster is not None and self._settings.client is None:
+            await self._cluster.aclose()
+
+    async def rest(self) -> None:
+        """Close the connections made here that are idle; they come back when they are needed."""
+        if self._pool is not None:
+            await self._pool.disconnect(inuse_connections=False)
+
+    # -- A cluster --------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> ClusterClient:
+        """The client of the cluster, with the map of its nodes."""
+        cluster = self._cluster
+        if cluster is not None and not self._stale:
+            return cluster
+        failure: SessionError | None = None
+        async with self._lock:
+            try:
+                if self._cluster is None:
+                    self._cluster = RedisCluster(
+                        **connection_arguments(self._settings),
+                        ssl=self._settings.ssl,
+                        max_connections=self._settings.max_connections,
+                        retry=Retry(NoBackoff(), 0),
+                    )
+                if self._stale:
+                    await self._cluster.initialize()
+                    if self._lanes:
+                        await self._cluster.nodes_manager.initialize()
+                    self._stale = False
+            except ERRORS as error:
+                failure = self._failures.unreachable(error)
+            else:
+                return self._cluster
+        raise failure
+
+    async def _routed(self, calls: Sequence[tuple[bytes, bytes]], write: bool) -> list[Reply]:
+        replies: list[Reply] = [None] * len(calls)
+        waiting = list(range(len(calls)))
+        for _ in range(MAX_REDIRECTIONS):
+            cluster = await self._connected()
+            places: dict[str, tuple[Any, list[int]]] = {}
+            for index in waiting:
+                node = self._node(cluster, calls[index][0])
+                places.setdefault(node.name, (node, []))[1].append(index)
+            waiting = []
+            for node, indexes in places.values():
+                answers = await self._on_node(node, [calls[index][1] for index in indexes], write)
+                for index, answer in zip(indexes, answers, strict=True):
+                    replies[index] = await self._asked(cluster, answer, calls[index][1], write)
+                    if isinstance(replies[index], MovedError):
+                        waiting.append(index)
+            if not waiting:
+                return replies
+            self._stale = True
+        raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
+
+    def _node(self, cluster: ClusterClient, key: bytes) -> Node:
+        try:
+            return cluster.get_node_from_key(key.decode())
+        except ERRORS as error:
+            self._stale = True
+            failure = BackendUnavailableError(f"{self._settings.place}: no node serves this session now")
+            cause = error
+        raise self._failures.raised(failure, cause)
+
+    def _lane_to(self, node: Node) -> Lane:
+        known = self._lanes.get(node.name)
+        if known is None or known[0] is not node:
+            known = self._lanes[node.name] = node, Lane(_NodePool(node), self._settings, self._failures)
+        return known[1]
+
+    async def _on_node(self, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
+        try:
+            answers = await self._lane_to(node).exchange(commands, write=write)
+        except SessionError:
+            # A node that fails may have been replaced: look before the next call.
+            self._stale = True
+            raise
+        if any(isinstance(answer, ResponseError) and _rearranged(answer) for answer in answers):
+            self._stale = True
+        return answers
+
+    async def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool) -> Reply:
+        """Where the slot is on its way to another node, ask that one, once."""
+        if not isinstance(answer, AskError) or isinstance(answer, MovedError):
+            return answer
+        node = cluster.get_node(answer.host, answer.port)
+        if node is None:
+            self._stale = True
+            raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
+        return (await self._on_node(node, [pack([b"ASKING"]), command], write))[1]
+
+
+def _rearranged(answer: ResponseError) -> bool:
+    return (
+        isinstance(answer, (MovedError, ReadOnlyError)) or "CLUSTERDOWN" in f"{type(answer).__name__} {answer}".upper()
+    )
+
+
+class _NodePool:
+    """The connections of one node of a cluster, as a lane borrows them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def get_connection(self) -> Link:
+        connection = self._node.acquire_connection()
+        try:
+            await connection.connect()
+        except BaseException:
+            self._node.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: Link) -> None:
+        self._node.release(connection)
+
+
+def _pool(settings: Settings) -> ConnectionPool:
+    kind: Any = Connection
+    if settings.unix_socket_path is not None:
+        kind = UnixDomainSocketConnection
+    elif settings.ssl:
+        kind = SSLConnection
+    arguments = connection_arguments(settings)
+    # A carrier bounds an exchange as a whole.
+    arguments["socket_timeout"] = None
+    return ConnectionPool(
+        connection_class=kind,
+        max_connections=settings.max_connections,
+        retry=Retry(NoBackoff(), 0),
+        **arguments,
+    )
+
+
+class AsyncWires:
+    """The wires of a store: one for each event loop, dropped with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # Each with the generator by which the loop closes it in the end.
+        self._wires: dict[asyncio.AbstractEventLoop, tuple[AsyncWire, AsyncGenerator[None, None]]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        watch_forks(self)
+
+    async def get(self) -> AsyncWire:
+        """The wire of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                raise SessionClosedError("the store is closed; make a new one")
+            found = self._wires.get(loop)
+            if found is not None:
+                return found[0]
+            for other in [other for other in self._wires if other.is_closed()]:
+                del self._wires[other]
+            wire = AsyncWire(self._settings)
+            keeper = self._keep(loop, wire)
+            self._wires[loop] = wire, keeper
+        await keeper.__anext__()
+        return wire
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop, wire: AsyncWire) -> AsyncGenerator[None, None]:
+        """Close the wire when its loop ends: asyncio.run and its like then close every asynchronous generator."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wires.pop(loop, None)
+            await wire.close()
+
+    def rest(self) -> None:
+        """Close idle connections; whoever needs one opens it again."""
+        with self._lock:
+            wires = [(loop, wire) for loop, (wire, _) in self._wires.items() if loop.is_running()]
+        for loop, wire in wires:
+            loop.call_soon_threadsafe(_start, wire.rest())
+
+    async def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            _, keeper = self._wires.get(asyncio.get_running_loop(), (None, None))
+        if keeper is not None:
+            await keeper.aclose()
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+        self._wires = {}
+
+
+_resting: set[asyncio.Task[None]] = set()
+
+
+def _start(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    _resting.add(task)
+    task.add_done_callback(_resting.discard)

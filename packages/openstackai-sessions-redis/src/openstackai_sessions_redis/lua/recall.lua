@@ -1,0 +1,3 @@
+-- Has this operation been done? It did not return above, so no.
+
+return '?'
