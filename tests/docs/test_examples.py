@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-AGENTS_TESTS = ROOT / "packages" / "openstackai-sessions-agents" / "tests"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/**/*.md", "packages/*/README.md")
@@ -49,10 +48,11 @@ def programs(page: str) -> list[str]:
 @pytest.fixture(scope="module")
 def model() -> Iterator[dict[str, str]]:
     """The environment in which agents meet a stand-in for a paid model, which knows what the history says."""
-    server = [sys.executable, str(AGENTS_TESTS / "stand_in_server.py")]
+    server = [sys.executable, str(Path(__file__).with_name("stand_in_model.py"))]
     with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
+        assert url, "the stand-in did not start"
         yield {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "stand-in", "OPENAI_AGENTS_DISABLE_TRACING": "1"}
         process.communicate()
 
