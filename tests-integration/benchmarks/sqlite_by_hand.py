@@ -1,4 +1,4 @@
-"""What does one handle cost next to `sqlite3` written by hand?
+"""Compare the cost of one handle with `sqlite3` written by hand.
 
     python tests-integration/benchmarks/sqlite_by_hand.py [--rounds 7] [--json]
 
@@ -20,7 +20,10 @@ from pathlib import Path
 
 from openstackai_sessions_sqlite import SQLiteSession
 
-MESSAGE = {"role": "assistant", "content": "It left the warehouse on Monday and is on its way to you. " + "It is blue. " * 11}
+MESSAGE = {
+    "role": "assistant",
+    "content": "It left the warehouse on Monday and is on its way to you. " + "It is blue. " * 11,
+}
 HELD = 1_000
 
 

@@ -1,4 +1,4 @@
-"""How many turns a second does one process serve, next to the session of the OpenAI Agents SDK?
+"""Compare the turns a second that one process serves with those of the OpenAI Agents SDK's own session.
 
     python tests-integration/benchmarks/sqlite_turns.py [--tasks 64] [--turns 20] [--rounds 5] [--json]
 
@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agents import SQLiteSession as AgentsSession, TResponseInputItem
+
 from openstackai_sessions_sqlite import AsyncSQLiteSession
 
 USER = "Where is my parcel, which I ordered a week ago? " + "It was the blue one. " * 7

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from openstackai_sessions_sqlite import SQLiteStore
 
 MESSAGES = 1_000_000
@@ -57,7 +58,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with SQLiteStore(path, synchronous="normal") as store:
         session = store.session("large")
         for start in range(0, MESSAGES, 10_000):
-            session.add_messages([{"role": "user", "content": f"{number:200}"} for number in range(start, start + 10_000)])
+            numbers = range(start, start + 10_000)
+            session.add_messages([{"role": "user", "content": f"{number:200}"} for number in numbers])
     return path
 
 
