@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -105,6 +105,19 @@ def place(way: tuple[str, str]) -> Iterator[PostgresPlace]:
     place = PostgresPlace(*way)
     yield place
     place.clean()
+
+
+@pytest.fixture
+def new_place(way: tuple[str, str]) -> Iterator[Callable[[], PostgresPlace]]:
+    """Makes more schemas."""
+    with ExitStack() as stack:
+
+        def make() -> PostgresPlace:
+            place = PostgresPlace(*way)
+            stack.callback(place.clean)
+            return place
+
+        yield make
 
 
 @pytest.fixture

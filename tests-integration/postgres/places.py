@@ -38,7 +38,8 @@ class PostgresPlace(Place):
             "messages": ("created_at",),
             "operations": ("at", "forget_at"),
         }
-        for table, columns in moved.items():
+        exists = self._admin.execute("SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", (self.schema,)).fetchone()
+        for table, columns in moved.items() if exists == (True,) else ():
             changes = sql.SQL(", ").join(
                 sql.SQL("{column} = {column} - {shift}").format(column=sql.Identifier(column), shift=shift)
                 for column in columns
@@ -46,5 +47,7 @@ class PostgresPlace(Place):
             self._admin.execute(sql.SQL("UPDATE {} SET {}").format(sql.Identifier(self.schema, table), changes))
 
     def clean(self) -> None:
+        if self._admin.closed:
+            return
         self._admin.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))
         self._admin.close()
