@@ -172,7 +172,10 @@ def _records(chunks: Sequence[list[str]], base: int) -> list[Record]:
     try:
         heads, _, payloads = zip(*[element.partition("\n") for element in elements], strict=True)
         positions, times, _, ids = zip(*[head.split(" ", 3) for head in heads], strict=True)
-        numbers = map(int, positions) if base == 0 else [int(position) + base for position in positions]
+        first, last = int(positions[0]) + base, int(positions[-1]) + base
+        # They rise, so that nothing is missing between ends that are as far apart as there are elements.
+        gaps = last - first + 1 != len(elements)
+        numbers = [int(position) + base for position in positions] if gaps else range(first, last + 1)
         return list(map(_make, zip(numbers, ids, map(int, times), map(str.encode, payloads), strict=True)))
     except ValueError:
         return _plain_records([element.encode() for element in elements], base)
@@ -247,6 +250,9 @@ def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
     # A repetition has other ids where the caller gave none: those of the first time count.
     kept = ids.decode().split("\n") if repeated and ids else [message.id for message in messages]
     position, time = int(first), int(now)
+    if not known:
+        fresh = [Record(position + i, id, time, messages[i].data) for i, id in enumerate(kept)]
+        return Outcome(text[:1] == b"+", repeated, fresh if messages else [], [True] * len(messages))
     records: list[Record] = []
     added: list[bool] = []
     for index, message in enumerate(messages):

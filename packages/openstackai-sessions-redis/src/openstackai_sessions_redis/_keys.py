@@ -68,6 +68,7 @@ def bucket_of(session_id: bytes) -> int:
     return crc32(session_id) % BUCKETS
 
 
+@lru_cache(maxsize=4096)
 def session_keys(prefix: str, session_id: bytes) -> SessionKeys:
     stem = _stems(prefix)[crc32(session_id) % BUCKETS]
     return SessionKeys(

@@ -25,8 +25,8 @@ Reply: TypeAlias = Any
 # A connection of the driver's, whose types do not cover all that is done with it here.
 Link: TypeAlias = Any
 
-# What one exchange carries at most: calls, and bytes sent.
-MAX_CALLS = 256
+# What one exchange carries at most: so few calls that the server works on one exchange while the loop prepares another.
+MAX_CALLS = 16
 MAX_BYTES = 1024 * 1024
 PAUSE = 0.01
 ERRORS = (*DRIVER_ERRORS, asyncio.TimeoutError)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 
@@ -42,20 +44,33 @@ class Script:
 
     def __init__(self, name: str, source: str) -> None:
         self.name = name
-        self._by_digest = (b"EVALSHA", sha1(source.encode(), usedforsecurity=False).hexdigest().encode())
-        self._whole = (b"EVAL", source.encode())
+        digest = sha1(source.encode(), usedforsecurity=False).hexdigest().encode()
+        self._by_digest = _packed((b"EVALSHA", digest))
+        self._whole = _packed((b"EVAL", source.encode()))
 
     def __repr__(self) -> str:
         return f"<Script {self.name}>"
 
     def command(self, keys: tuple[bytes, ...], arguments: list[bytes], *, whole: bool = False) -> bytes:
         """The call, ready to be sent."""
-        return pack([*(self._whole if whole else self._by_digest), b"%d" % len(keys), *keys, *arguments])
+        begin = self._whole if whole else self._by_digest
+        count = 3 + len(keys) + len(arguments)
+        return b"*%d\r\n%b%b%b" % (count, begin, _packed_keys(keys), _packed(arguments))
 
 
-def pack(arguments: list[bytes]) -> bytes:
+def pack(arguments: Sequence[bytes]) -> bytes:
     """One command in the form in which it goes to the server."""
-    return b"*%d\r\n%b" % (len(arguments), b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in arguments]))
+    return b"*%d\r\n%b" % (len(arguments), _packed(arguments))
+
+
+def _packed(arguments: Sequence[bytes]) -> bytes:
+    return b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
+
+
+@lru_cache(maxsize=4096)
+def _packed_keys(keys: tuple[bytes, ...]) -> bytes:
+    """The number of keys, and the keys."""
+    return _packed((b"%d" % len(keys), *keys))
 
 
 def _load(name: str, parts: tuple[str, ...]) -> Script:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from redis import Redis, RedisCluster
@@ -26,6 +26,7 @@ from openstackai_sessions_core import BackendUnavailableError, SessionClosedErro
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
 from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_redis._pool import Link, ThreadPool
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
@@ -40,6 +41,9 @@ Reply: TypeAlias = Any
 # A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
 ClusterClient: TypeAlias = Any
 Node: TypeAlias = Any
+
+# Where connections come from: a pool of ours, or the driver's, of a client of the caller's or of a cluster.
+Pool: TypeAlias = "ThreadPool | ConnectionPool"
 
 MAX_REDIRECTIONS = 8
 PAUSE = 0.005
@@ -59,7 +63,7 @@ class Wire:
         self._settings = settings
         self._failures = failures_of(settings)
         self._lock = threading.Lock()
-        self._pool: ConnectionPool | None = None
+        self._pool: Pool | None = None
         self._cluster: ClusterClient = None
         self._stale = False
         client = settings.client
@@ -101,8 +105,8 @@ class Wire:
         """Close the connections made here that are idle; they come back when they are needed."""
         if self._settings.client is not None:
             return
-        if self._pool is not None:
-            self._pool.disconnect(inuse_connections=False)
+        if isinstance(self._pool, ThreadPool):
+            self._pool.rest()
         with self._lock:
             cluster = self._cluster
         if cluster is not None:
@@ -111,8 +115,8 @@ class Wire:
 
     # -- One exchange -----------------------------------------------------------------------------------------------
 
-    def _exchange(self, pool: ConnectionPool, commands: Sequence[bytes], write: bool) -> list[Reply]:
-        connection: Any = self._take(pool)
+    def _exchange(self, pool: Pool, commands: Sequence[bytes], write: bool) -> list[Reply]:
+        connection = self._take(pool)
         failure: SessionError | None = None
         replies: list[Reply] = []
         try:
@@ -135,23 +139,27 @@ class Wire:
             raise failure
         return replies
 
-    def _take(self, pool: ConnectionPool) -> Connection:
+    def _take(self, pool: Pool) -> Link:
         deadline = time.monotonic() + self._settings.pool_timeout
         while True:
             try:
-                connection: Connection = pool.get_connection()
+                connection = pool.get_connection()
             except DRIVER_ERRORS as error:
                 failure = self._failures.unreachable(error)
                 full = str(error).startswith(NO_CONNECTION)
             else:
                 return connection
             # A pool of the caller's that is full says so at once.
-            if not full or isinstance(pool, BlockingConnectionPool) or time.monotonic() + PAUSE > deadline:
+            if (
+                not full
+                or isinstance(pool, (ThreadPool, BlockingConnectionPool))
+                or time.monotonic() + PAUSE > deadline
+            ):
                 raise failure
             time.sleep(PAUSE)
 
-    def _read(self, connection: Connection, pool: ConnectionPool) -> Reply:
-        if pool.connection_kwargs.get("socket_timeout") is None:
+    def _read(self, connection: Link, pool: Pool) -> Reply:
+        if not isinstance(pool, ThreadPool) and pool.connection_kwargs.get("socket_timeout") is None:
             # A client of the caller's that would wait for ever.
             timeout = self._settings.options.timeout
             if not connection.can_read(timeout=timeout):
@@ -247,19 +255,15 @@ def _node_pool(cluster: ClusterClient, node: Node) -> ConnectionPool:
     return pool
 
 
-def _pool(settings: Settings) -> ConnectionPool:
+def _pool(settings: Settings) -> ThreadPool:
     kind: Any = Connection
     if settings.unix_socket_path is not None:
         kind = UnixDomainSocketConnection
     elif settings.ssl:
         kind = SSLConnection
-    make: Callable[..., ConnectionPool] = BlockingConnectionPool
-    return make(
-        connection_class=kind,
-        max_connections=settings.max_connections,
-        timeout=settings.pool_timeout,
-        retry=Retry(NoBackoff(), 0),
-        **connection_arguments(settings),
+    arguments = connection_arguments(settings)
+    return ThreadPool(
+        lambda: kind(retry=Retry(NoBackoff(), 0), **arguments), settings.max_connections, settings.pool_timeout
     )
 
 
