@@ -134,15 +134,15 @@ def test_a_backend_of_a_later_day_is_found_and_listed(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_that_an_uninstall_left_behind_is_not_a_backend(tmp_path: Path) -> None:
-    (tmp_path / "openstackai_sessions_postgres").mkdir()
+    folder = tmp_path / "openstackai_sessions_later"
+    folder.mkdir()
     code = """
-import openstackai_sessions as s
-try:
-    s.PostgresSession
-except ImportError as error:
-    print("pip install" in str(error), "PostgresSession" in s.__all__)
+from openstackai_sessions._lazy import Part
+print(Part("openstackai_sessions_later", "later", ("LaterSession",)).is_installed())
 """
-    assert run(code, path=tmp_path) == "True False"
+    assert run(code, path=tmp_path) == "False"
+    (folder / "__init__.py").touch()
+    assert run(code, path=tmp_path) == "True"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
