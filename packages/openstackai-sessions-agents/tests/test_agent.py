@@ -72,7 +72,11 @@ def test_an_agent_takes_every_kind_of_session() -> None:
     sqlite.close()
 
 
-@pytest.mark.parametrize("wrong", ["user-123", b"", 0, "", InMemoryStore(), InMemorySession, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "wrong",
+    ["user-123", b"", 0, "", InMemoryStore(), InMemorySession, object()],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_no_session_is_refused(wrong: Any) -> None:
     kind = type(wrong).__name__
     message = f"session must be a Session, an AsyncSession or a session of the agents SDK, not {kind}"

@@ -11,27 +11,19 @@ from typing import cast
 
 import agents
 import pytest
-from stand_in_server import serving
+from stand_in_server import Items, serving
 
-from openstackai_sessions_agents import Agent, Runner
+from openstackai_sessions_agents import Agent, Runner, demo
 from openstackai_sessions_agents._demo_model import DemoModel, answer
 from openstackai_sessions_core import InMemorySession
 
 SETTINGS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DEMO_MODEL", "PYTHONWARNINGS")
 
 
-def demo(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The demo in surroundings that offer this model and no other, and where nothing leaves a trace but in `folder`."""
-    clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    return subprocess.run(
-        [sys.executable, "-m", "openstackai_sessions_agents.demo"],
-        env=clean | {"TMPDIR": str(folder), "TEMP": str(folder)} | environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@pytest.fixture(autouse=True)
+def _no_model_but_what_a_test_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
 
 
 def lines(text: str) -> list[str]:
@@ -41,7 +33,15 @@ def lines(text: str) -> list[str]:
 
 
 def test_the_second_process_remembers(tmp_path: Path) -> None:
-    done = demo(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "openstackai_sessions_agents.demo"],
+        env=os.environ | {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert lines(done.stdout) == [
         "Model: a stand-in that ships with this demo; it answers only from the history it is sent.",
@@ -63,31 +63,35 @@ def test_the_second_process_remembers(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_from_the_environment_is_asked_over_chat_completions(tmp_path: Path) -> None:
+def test_a_model_from_the_environment_is_asked_and_one_that_forgets_fails_the_demo(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def forgets(items: Items) -> str:
+        return answer(items) if len(items) < 6 else "Who are you?"
+
+    with serving(forgets) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url.replace("127.0.0.1", "user:hunter2@127.0.0.1"))
+        monkeypatch.setenv("DEMO_MODEL", "my-model")
+        status = demo.main()
+    said = capfd.readouterr()
+    assert (status, said.err) == (1, "")
+    transcript = lines(said.out)
+    assert transcript[0] == "Model: my-model at 127.0.0.1."
+    assert "assistant: Your name is Alice." in transcript
+    assert transcript[-2:] == ["assistant: Who are you?", "FAILED: the second process did not remember Alice."]
+    assert "hunter2" not in said.out
+    assert [(kind, len(items)) for kind, items in server.requests] == [("chat/completions", size) for size in (2, 4, 6)]
+
+
+def test_a_server_that_is_not_there_fails_the_demo_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     with serving(answer) as server:
-        url = server.url.replace("127.0.0.1", "user:hunter2@127.0.0.1")
-        done = demo(tmp_path, OPENAI_BASE_URL=url, DEMO_MODEL="my-model")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert lines(done.stdout)[0] == "Model: my-model at 127.0.0.1."
-    assert "hunter2" not in done.stdout
-    assert [kind for kind, _ in server.requests] == ["chat/completions"] * 3
-    assert [len(items) for _, items in server.requests] == [2, 4, 6]
-
-
-def test_a_model_that_does_not_remember_fails_the_demo(tmp_path: Path) -> None:
-    with serving(lambda _: "Who are you?") as server:
-        done = demo(tmp_path, OPENAI_BASE_URL=server.url)
-    assert done.returncode == 1
-    assert lines(done.stdout)[-1] == "FAILED: the second process did not remember Alice."
-
-
-def test_a_server_that_is_not_there_fails_the_demo_in_one_line(tmp_path: Path) -> None:
-    with serving(answer) as server:
-        url = server.url
-    done = demo(tmp_path, OPENAI_BASE_URL=url)
-    assert done.returncode == 1
-    assert done.stderr == "The model did not answer: Connection error. (DEMO_MODEL chooses another)\n"
-    assert lines(done.stdout)[-1] == "FAILED: the second process did not remember Alice."
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    status = demo.main()
+    said = capfd.readouterr()
+    assert said.err == "The model did not answer: Connection error. (DEMO_MODEL chooses another)\n"
+    assert (status, lines(said.out)[-1]) == (1, "FAILED: the second process did not remember Alice.")
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,9 @@ async def test_run_sync_refuses_a_running_loop_as_the_sdk_does(session: Session 
 
 
 @pytest.mark.parametrize("run", [run, stream])
-@pytest.mark.parametrize("wrong", ["user-123", b"x", 1, InMemorySession, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "wrong", ["user-123", b"x", 1, InMemorySession, object()], ids=lambda value: type(value).__name__
+)
 async def test_what_is_no_session_is_refused_before_the_run(run: Callable[..., Any], wrong: Any) -> None:
     model = StandInModel()
     with pytest.raises(

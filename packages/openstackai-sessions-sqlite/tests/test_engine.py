@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -308,6 +309,38 @@ async def test_no_job_is_lost_while_the_thread_makes_up_its_mind(path: Path, mon
             await asyncio.sleep(random.uniform(0, 0.001))
 
 
+async def test_a_job_that_comes_as_the_thread_gives_up_is_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_engine, "IDLE", 0.05)
+    async with AsyncSQLiteStore(path) as store:
+        await store.session("a").count()
+        engine = engine_of(store)
+        ran = threading.Event()
+        job: _engine.Job[object] = _engine.Job(lambda _: ran.set(), time.monotonic() + 5, writes=True)
+
+        class Late(SimpleQueue[list[_engine.Job[object]]]):
+            """A queue into which somebody who sees that there is a thread puts a job just after it was found empty."""
+
+            def empty(self) -> bool:
+                found = super().empty()
+                if found and threading.current_thread() is engine._thread and not ran.is_set():
+                    self.put([job])
+                return found
+
+        engine._queue = Late()
+        assert await asyncio.to_thread(ran.wait, 5)
+
+
+def test_a_transaction_that_was_left_open_is_ended(store: SQLiteStore) -> None:
+    session = store.session("a")
+    session.add_message("user", "x")
+    writer = engine_of(store)._writer._db
+    assert writer is not None
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("DELETE FROM messages")
+    session.add_message("user", "y")
+    assert [message.content for message in session.get_messages()] == ["x", "y"]
+
+
 async def test_without_threads_the_caller_does_the_work(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -544,6 +577,43 @@ def test_forks_beside_writing_threads_lose_nothing(path: Path, run: Run) -> None
         assert positions == sorted(set(positions))
 
 
+FORK_AND_CLOSE = """
+    import os, sys
+    from openstackai_sessions_sqlite import SQLiteStore
+    store = SQLiteStore(sys.argv[1])
+    session = store.session("a")
+    for number in range(3):
+        session.add_message("user", f"before {number}")
+    waiting, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(go)
+            session.add_message("user", "child 0")
+            os.read(waiting, 1)
+            for number in range(1, 6):
+                session.add_message("user", f"child {number}")
+            status = 0
+        finally:
+            os._exit(status)
+    session.add_message("user", "parent")
+    store.close()
+    os.close(go)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@needs_fork
+def test_what_a_child_writes_after_its_parent_closed_is_there(path: Path, run: Run) -> None:
+    for _ in range(5):
+        run(FORK_AND_CLOSE, path)
+    with SQLiteStore(path) as store:
+        assert store.session("a").count() == 5 * 10
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 FORK_WITH_ASYNC = """
     import asyncio, os, sys, warnings
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -611,9 +681,9 @@ def test_a_signal_handler_that_forks_in_the_middle_of_a_write(path: Path, run: R
 
 
 AT_EXIT = """
-    import sys
-    from openstackai_sessions_sqlite import SQLiteSession
-    SQLiteSession(sys.argv[1], "a").add_message("user", "x")
+    import asyncio, sys
+    from openstackai_sessions_sqlite import AsyncSQLiteSession
+    asyncio.run(AsyncSQLiteSession(sys.argv[1], "a").add_message("user", "x"))
 """
 
 

@@ -230,9 +230,9 @@ KILLED = """
                 await session.add_messages([{"run": run, "n": number, "part": part} for part in range(3)])
                 say(name, run, number)
         await asyncio.gather(*(task(f"task-{number}") for number in range(8)))
+    print("ready", flush=True)
     for number in range(2):
         threading.Thread(target=work, args=(f"thread-{number}",), daemon=True).start()
-    print("ready", flush=True)
     asyncio.run(work_async())
 """
 

@@ -23,14 +23,14 @@ from openstackai_sessions_sqlite import SQLiteStore, _operations, _plans
 
 Call = Callable[[BaseStore], object]
 
-SESSIONS = st.sampled_from(["a", "A", "a%"])
+SESSIONS = st.sampled_from(["a", "a", "a", "A", "a%"])
 IDS = st.sampled_from(["m1", "m2", "m3", "m4"])
 PAYLOADS = st.sampled_from([b'{"n":1}', b'{"n":2}'])
 KEYS = st.sampled_from(["k", "K", "long"])
 VALUES = st.sampled_from([b"1", b'"' + b"v" * 40 + b'"'])
 TTLS = st.sampled_from([None, None, 5_000_000, 50_000_000])
 fresh = itertools.count()
-LIMITS = Limits(metadata_bytes=90)
+LIMITS = Limits(metadata_bytes=60)
 
 
 def operation(draw: st.DrawFn, *payload: object) -> Operation:
@@ -123,8 +123,10 @@ def answer(store: BaseStore, name: str, arguments: tuple[object, ...], options: 
 
 
 @pytest.mark.parametrize("staged", [False, True])
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(calls(), max_size=40))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(st.lists(calls(), min_size=15, max_size=60))
 def test_every_answer_is_the_same(
     staged: bool, monkeypatch: pytest.MonkeyPatch, sequence: list[tuple[str, tuple[object, ...], dict[str, object]]]
 ) -> None:

@@ -86,8 +86,9 @@ class Registry:
 
     def _close_all(self) -> None:
         """When the process ends: leave each file whole in itself, with nothing in its write-ahead log."""
-        for engine in list(self._open):
-            self._close(engine)
+        for engine in list(self._all):
+            if engine.path != MEMORY:
+                engine.close()
 
     # -- Fork -------------------------------------------------------------------------------------------------------
 
