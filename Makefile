@@ -34,6 +34,9 @@ test-lowest: $(TOOLS)/ready  ## Run the tests with the oldest versions that the 
 integration: $(TOOLS)/ready  ## Run the tests that install wheels, start servers or break things
 	@$(HATCH) run integration:run $(ARGS)
 
+integration-full: $(TOOLS)/ready integration  ## The same, and the tests on real Redis and PostgreSQL servers
+	@INTEGRATION_FULL=1 $(HATCH) run servers:run $(ARGS)
+
 check: $(TOOLS)/ready  ## Check style, types, generated twins, typed usage and what the wheels hold
 	@$(HATCH) run check:all $(ARGS)
 
@@ -57,4 +60,4 @@ $(TOOLS)/ready: tools/bootstrap
 	@echo "Preparing the tools in .tools/ (once) ..."
 	@tools/bootstrap $(TOOLS)
 
-.PHONY: help demo test test-all test-lowest integration check fmt bench docs build clean
+.PHONY: help demo test test-all test-lowest integration integration-full check fmt bench docs build clean

@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from agents import TResponseInputItem
 from agents.extensions.memory.redis_session import RedisSession as AgentsSession
-from openstackai_sessions_redis import AsyncRedisSession, RedisSession
 from redis import Redis
+
+from openstackai_sessions_redis import AsyncRedisSession, RedisSession
 from servers.redis import shared_server
 
 USER = "Where is my parcel, which I ordered a week ago? " + "It was the blue one. " * 7
@@ -156,7 +157,7 @@ async def ours(url: str, prefix: str, tasks: int, repeat: int) -> float:
 async def theirs(url: str, prefix: str, tasks: int, repeat: int) -> float:
     """The SDK's own session, all on one client."""
     first = AgentsSession.from_url("session-0", url=url, key_prefix=prefix)
-    client = first._redis  # noqa: SLF001 - it offers no other way to share one
+    client = first._redis
     sessions = [AgentsSession(f"session-{number}", redis_client=client, key_prefix=prefix) for number in range(tasks)]
     user: TResponseInputItem = {"role": "user", "content": USER}
     assistant: TResponseInputItem = {"role": "assistant", "content": ASSISTANT}
@@ -188,7 +189,9 @@ def side_by_side(url: str, rounds: int, tasks: int, repeat: int, *, quiet: bool)
         ratios.append(rates["ours"] / rates["theirs"])
         rates_of.append(rates)
         if not quiet:
-            print(f"openstackai-sessions {rates['ours']:7,.0f}/s   agents {rates['theirs']:6,.0f}/s   {ratios[-1]:5.1f} x")
+            print(
+                f"openstackai-sessions {rates['ours']:7,.0f}/s   agents {rates['theirs']:6,.0f}/s   {ratios[-1]:5.1f} x"
+            )
     if not quiet:
         print(f"median ratio {statistics.median(ratios):.1f} x")
     return {

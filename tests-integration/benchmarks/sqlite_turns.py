@@ -54,9 +54,7 @@ async def ours(path: Path, tasks: int, repeat: int) -> float:
         async def take() -> None:
             read = await session.get_messages(WINDOW)
             assert len(read) == WINDOW
-            await session.add_messages(
-                [{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}]
-            )
+            await session.add_messages([{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}])
 
         return take
 

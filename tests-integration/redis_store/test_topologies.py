@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
-
 import redis
 import redis.asyncio
-from openstackai_sessions_core import BackendUnavailableError, OutcomeUnknownError, Session, SessionError, open_store
-from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
+import trustme
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
+
+from openstackai_sessions_core import BackendUnavailableError, OutcomeUnknownError, Session, SessionError, open_store
+from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
 from servers.redis import Cluster, Sentinels, Server, free_port, need_binary
 
 # -- A cluster --------------------------------------------------------------------------------------------------------
