@@ -40,6 +40,9 @@ integration-full: $(TOOLS)/ready integration  ## The same, and the tests on real
 check: $(TOOLS)/ready  ## Check style, types, generated twins, typed usage and what the wheels hold
 	@$(HATCH) run check:all $(ARGS)
 
+twins: $(TOOLS)/ready  ## Write the synchronous twins of the asynchronous modules
+	@$(HATCH) run check:python tools/twins.py
+
 fmt: $(TOOLS)/ready  ## Format the code and fix what can be fixed
 	@$(HATCH) run check:fmt
 
@@ -60,4 +63,4 @@ $(TOOLS)/ready: tools/bootstrap
 	@echo "Preparing the tools in .tools/ (once) ..."
 	@tools/bootstrap $(TOOLS)
 
-.PHONY: help demo test test-all test-lowest integration integration-full check fmt bench docs build clean
+.PHONY: help demo test test-all test-lowest integration integration-full check twins fmt bench docs build clean
