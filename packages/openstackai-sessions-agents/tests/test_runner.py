@@ -98,9 +98,9 @@ async def test_the_session_of_an_agent_used_as_a_tool_is_left_alone(
     new_session: NewSession, run: Callable[..., Any]
 ) -> None:
     mine, theirs = new_session("mine"), new_session("theirs")
-    helper = Agent(name="Helper", model=StandInModel(say("42")), session=theirs)
+    expert = Agent(name="Expert", model=StandInModel(say("42")), session=theirs)
     model = StandInModel(call("ask", "c1", input="What is it?"), say("It is 42"))
-    agent = Agent(name="Assistant", model=model, session=mine, tools=[helper.as_tool("ask", "Asks")])
+    agent = Agent(name="Assistant", model=model, session=mine, tools=[expert.as_tool("ask", "Asks")])
 
     await run(agent, "What is it?")
 
@@ -115,8 +115,8 @@ async def test_the_session_of_an_agent_used_as_a_tool_is_left_alone(
 
 async def test_a_session_given_to_as_tool_is_used(new_session: NewSession) -> None:
     mine, given = new_session("mine"), new_session("given")
-    helper = Agent(name="Helper", model=StandInModel(say("42"), say("43")), session=mine)
-    tool = helper.as_tool("ask", "Asks", session=given)
+    expert = Agent(name="Expert", model=StandInModel(say("42"), say("43")), session=mine)
+    tool = expert.as_tool("ask", "Asks", session=given)
     for number in ("1", "2"):
         model = StandInModel(call("ask", f"c{number}", input=f"What is {number}?"), say("Well"))
         await Runner.run(Agent(name="Assistant", model=model, tools=[tool]), "Go")
