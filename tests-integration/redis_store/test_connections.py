@@ -58,7 +58,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 def test_ten_thousand_handles_hold_a_handful_of_connections(server: Server) -> None:
-    handles = [RedisSession(port=server.port, session_id=f"s{number}") for number in range(10_000)]
+    handles = [RedisSession(port=server.port, pool_timeout=60, session_id=f"s{number}") for number in range(10_000)]
     assert connected(server) == 0, "a handle opens nothing"
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda handle: handle.add_message("user", "x"), handles))
@@ -68,7 +68,9 @@ def test_ten_thousand_handles_hold_a_handful_of_connections(server: Server) -> N
 
 
 async def test_ten_thousand_async_handles_hold_a_handful_of_connections(server: Server) -> None:
-    handles = [AsyncRedisSession(port=server.port, session_id=f"s{number}") for number in range(10_000)]
+    handles = [
+        AsyncRedisSession(port=server.port, pool_timeout=60, session_id=f"s{number}") for number in range(10_000)
+    ]
     assert connected(server) == 0, "a handle opens nothing"
     await asyncio.gather(*(handle.add_message("user", "x") for handle in handles))
     assert 1 <= connected(server) <= 12

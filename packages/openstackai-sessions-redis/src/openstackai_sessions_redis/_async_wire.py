@@ -20,7 +20,7 @@ from openstackai_sessions_core import BackendUnavailableError, SessionClosedErro
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
 from openstackai_sessions_redis._errors import Failures
-from openstackai_sessions_redis._lane import ERRORS, Lane, Link, Reply
+from openstackai_sessions_redis._lane import ERRORS, Lane, Reply
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
@@ -52,7 +52,7 @@ class AsyncWire:
         self._pool: ConnectionPool | None = None
         self._lane: Lane | None = None
         self._cluster: ClusterClient = None
-        self._lanes: dict[str, tuple[Any, Lane]] = {}
+        self._lanes: dict[str, tuple[ConnectionPool, Lane]] = {}
         self._stale = True
         self._lock = asyncio.Lock()
         client = settings.client
@@ -88,20 +88,22 @@ class AsyncWire:
 
     async def close(self) -> None:
         """Close the connections that were made here, after what is under way; those of a given client stay."""
-        lanes = [lane for _, lane in self._lanes.values()]
         if self._lane is not None:
-            lanes.append(self._lane)
-        for lane in lanes:
+            await self._lane.close()
+        for _, lane in self._lanes.values():
             await lane.close()
-        if self._pool is not None:
-            await self._pool.disconnect()
+        for pool in self._pools():
+            await pool.disconnect()
         if self._cluster is not None and self._settings.client is None:
             await self._cluster.aclose()
 
     async def rest(self) -> None:
         """Close the connections made here that are idle; they come back when they are needed."""
-        if self._pool is not None:
-            await self._pool.disconnect(inuse_connections=False)
+        for pool in self._pools():
+            await pool.disconnect(inuse_connections=False)
+
+    def _pools(self) -> list[ConnectionPool]:
+        return [pool for pool in (self._pool, *(pool for pool, _ in self._lanes.values())) if pool is not None]
 
     # -- A cluster --------------------------------------------------------------------------------------------------
 
@@ -163,8 +165,9 @@ class AsyncWire:
 
     def _lane_to(self, node: Node) -> Lane:
         known = self._lanes.get(node.name)
-        if known is None or known[0] is not node:
-            known = self._lanes[node.name] = node, Lane(_NodePool(node), self._settings, self._failures)
+        if known is None:
+            pool = _node_pool(node, self._settings)
+            known = self._lanes[node.name] = pool, Lane(pool, self._settings, self._failures)
         return known[1]
 
     async def _on_node(self, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
@@ -195,23 +198,10 @@ def _rearranged(answer: ResponseError) -> bool:
     )
 
 
-class _NodePool:
-    """The connections of one node of a cluster, as a lane borrows them."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    async def get_connection(self) -> Link:
-        connection = self._node.acquire_connection()
-        try:
-            await connection.connect()
-        except BaseException:
-            self._node.release(connection)
-            raise
-        return connection
-
-    async def release(self, connection: Link) -> None:
-        self._node.release(connection)
+def _node_pool(node: Node, settings: Settings) -> ConnectionPool:
+    """Connections to one node of a cluster, made as its client makes its own."""
+    arguments = {**node.connection_kwargs, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+    return ConnectionPool(connection_class=node.connection_class, max_connections=settings.max_connections, **arguments)
 
 
 def _pool(settings: Settings) -> ConnectionPool:
