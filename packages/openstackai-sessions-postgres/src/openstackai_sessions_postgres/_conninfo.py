@@ -59,6 +59,8 @@ def parse_target(text: object) -> Target:
         raise ValidationError("connection_string holds a control character; remove it")
     if "=" not in text.partition("://")[0]:
         _check_url(text)
+        if " " in text:  # older versions of libpq would take it
+            raise ValidationError("connection_string holds a space; write it as %20")
     try:
         parsed = conninfo_to_dict(text)
     except (psycopg.Error, UnicodeError):
