@@ -1,10 +1,10 @@
-"""What does a turn cost on Redis, next to redis-py by hand, and next to the session of the OpenAI Agents SDK?
+"""A turn on Redis, next to redis-py by hand, and next to the session of the OpenAI Agents SDK.
 
     python -m benchmarks redis_turns            (with tests-integration on PYTHONPATH)
     python tests-integration/benchmarks/redis_turns.py [--rounds 9] [--tasks 64] [--turns 20] [--json]
 
-A turn reads the newest 50 of 1,000 messages and appends two of 230 bytes. By hand: a list, RPUSH and LRANGE, and the
-standard library's json: no positions, ids, operations or metadata. Turns of the sides alternate, and a round's figure is
+A turn reads the newest 50 of 1,000 messages and appends two of 230 bytes. By hand: a list, RPUSH and LRANGE, and json
+of the standard library: no positions, ids, operations or metadata. Turns of the sides alternate; a round's figure is
 the median of its turns; all of it in one process, beside one server of its own (or the one of TEST_REDIS_URL).
 """
 
@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -53,7 +54,7 @@ class ByHand:
 
     def read(self, limit: int) -> list[object]:
         """Read the newest, oldest first."""
-        return [json.loads(data) for data in self._redis.lrange(self._key, -limit, -1)]  # type: ignore[union-attr]
+        return [json.loads(data) for data in self._redis.lrange(self._key, -limit, -1)]
 
     def close(self) -> None:
         self._redis.delete(self._key)
@@ -103,7 +104,7 @@ def by_hand(url: str, rounds: int, *, quiet: bool) -> dict[str, dict[str, float]
             "turn = read 50 + append 2": lambda side: (side.read(WINDOW), side.append(MESSAGES)),
         }
         for figure, call in figures.items():
-            taken = alternate({"by hand": lambda c=call: c(hand), "ours": lambda c=call: c(ours)}, 300)  # type: ignore[misc]
+            taken = alternate({"by hand": partial(call, hand), "ours": partial(call, ours)}, 300)
             results.setdefault(figure, []).append(taken)
         for side in (hand, ours):
             side.close()
@@ -213,7 +214,7 @@ def main() -> int:
     options = parser.parse_args()
     with shared_server() as url:
         with Redis.from_url(url) as client:
-            info: dict[str, object] = client.info("server")  # type: ignore[assignment]
+            info: dict[str, object] = client.info("server")
         server = f"valkey {info['valkey_version']}" if "valkey_version" in info else f"redis {info['redis_version']}"
         table = by_hand(url, options.rounds, quiet=options.json)
         rates = side_by_side(url, options.rounds, options.tasks, options.turns, quiet=options.json)

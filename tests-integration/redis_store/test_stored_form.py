@@ -36,7 +36,7 @@ def key(place: RedisPlace, kind: str, id: str = "s") -> str:
     with place.client() as client:
         found = [key.decode() for key in client.scan_iter(f"{place.prefix}:*:{kind}:{id}", count=1000)]
     assert len(found) == 1, found
-    return found[0]
+    return str(found[0])
 
 
 def test_the_stored_form(place: RedisPlace, store: RedisStore) -> None:
@@ -61,7 +61,10 @@ def test_the_stored_form(place: RedisPlace, store: RedisStore) -> None:
         assert state == ["1", life, "3", "0", "2", "0", "18", "1", "-", str(created), updated, "100000000"]
         elements = client.lrange(key(place, "log"), 0, -1)
         payload = '{"role":"user","content":"héllo"}'.encode()
-        assert elements[0] == f"1 {created} {sha1(payload).hexdigest()[:8]} {first.id}\n".encode() + payload
+        assert (
+            elements[0]
+            == f"1 {created} {sha1(payload, usedforsecurity=False).hexdigest()[:8]} {first.id}\n".encode() + payload
+        )
         assert elements[1].partition(b"\n")[0].split(b" ", 3)[3] == b"my id"
         assert elements[1].startswith(f"2 {at_second} ".encode())
         assert client.hgetall(key(place, "metadata")) == {b"theme": b'{"dark":true}'}

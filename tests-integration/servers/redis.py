@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -116,6 +117,8 @@ class Server:
     arguments: tuple[str, ...] = ()
     port: int = 0
     plain: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+    """What a client of this server needs, as for TLS."""
     folder: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="redis-test-"))
     process: subprocess.Popen[bytes] | None = None
 
@@ -155,7 +158,7 @@ class Server:
 
     def client(self, **options: Any) -> Any:
         """A plain client, to look at the server and to arrange it."""
-        return Redis(port=self.port, socket_timeout=10, **options)
+        return Redis(port=self.port, socket_timeout=10, **{**self.options, **options})
 
     @property
     def url(self) -> str:
@@ -247,13 +250,16 @@ class Cluster:
                     time.sleep(0.02)
 
     def primary(self) -> Server:
-        """A server that is a primary and has a replica now."""
-        for server in self.servers:
-            if server.process is not None and server.process.poll() is None:
-                with server.client() as client:
-                    replication = client.info("replication")
-                    if replication["role"] == "master" and replication["connected_slaves"] > 0:
-                        return server
+        """A server that is a primary and has a replica."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for server in self.servers:
+                if server.process is not None and server.process.poll() is None:
+                    with server.client() as client:
+                        replication = client.info("replication")
+                        if replication["role"] == "master" and replication["connected_slaves"] > 0:
+                            return server
+            time.sleep(0.05)
         raise AssertionError("no primary has a replica")
 
     @property
@@ -352,13 +358,10 @@ def _container(stack: contextlib.ExitStack) -> str | None:
     """A container, where a container engine answers."""
     if find_spec("docker") is None or find_spec("testcontainers") is None:
         return None
-    import docker
-
     try:
-        docker.from_env(timeout=2).ping()
+        import_module("docker").from_env(timeout=2).ping()
     except Exception:  # noqa: BLE001 - whatever is wrong with the engine, there is none
         return None
-    from testcontainers.community.redis import RedisContainer
-
-    container = stack.enter_context(RedisContainer("valkey/valkey:8"))
+    make = import_module("testcontainers.community.redis").RedisContainer
+    container = stack.enter_context(make("valkey/valkey:8"))
     return f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"

@@ -37,12 +37,15 @@ if behind then
     return '!damaged'
   end
   for from = 0, count - 1, 1000 do
-    for i, staged in ipairs(call('LRANGE', KEYS[9], from, from + 999)) do
-      local _, _, _, id, start = string.match(staged, ELEMENT)
-      local element = look_up(id)
-      if element then
-        local _, _, _, stored_id, stored = string.match(element, ELEMENT)
-        if stored_id ~= id or string.sub(element, stored) ~= string.sub(staged, start) then
+    local chunk, ids = call('LRANGE', KEYS[9], from, from + 999), {}
+    for i = 1, #chunk do
+      ids[i] = string.match(chunk[i], '^%d+ %-?%d+ %x+ ([^\n]*)\n')
+    end
+    for i, position in ipairs(call('HMGET', KEYS[4], unpack(ids))) do
+      if position then
+        local element = call('LINDEX', KEYS[2], find(tonumber(position)))
+        local _, _, _, id, stored = string.match(element or '', ELEMENT)
+        if id ~= ids[i] or string.sub(element, stored) ~= string.sub(chunk[i], (string.find(chunk[i], '\n', 1, true)) + 1) then
           return '!id' .. (from + i)
         end
         known[from + i] = true
@@ -62,13 +65,16 @@ if behind then
   local given = tonumber(state.given)
   for from = 0, count - 1, 1000 do
     local elements, ids = {}, {}
-    for i, staged in ipairs(call('LRANGE', KEYS[9], from, from + 999)) do
+    local chunk = call('LRANGE', KEYS[9], from, from + 999)
+    local n = 0
+    for i = 1, #chunk do
       if not known[from + i] then
-        local rest, id = string.match(staged, '^%d+( %-?%d+ %x+ ([^\n]*)\n)')
         local at = text(position)
-        elements[#elements + 1] = at .. rest .. string.sub(staged, string.find(staged, '\n', 1, true) + 1)
-        ids[#ids + 1] = id
-        ids[#ids + 1] = at
+        local rest, id = string.match(chunk[i], '^%d+() %-?%d+ %x+ ([^\n]*)\n')
+        n = n + 1
+        elements[n] = at .. string.sub(chunk[i], rest)
+        ids[2 * n - 1] = id
+        ids[2 * n] = at
         position = position + 1
       end
     end
