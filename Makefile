@@ -17,13 +17,13 @@ TOOLED = PATH="$(BIN):$$(cat $(TOOLS)/path):$$PATH"
 HATCH = $(TOOLED) hatch -q
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(TOOLS)/ready  ## Two processes, one conversation: the second remembers Alice
 	@$(HATCH) run demo:python -m openstackai_sessions_agents.demo $(ARGS)
 
 test: $(TOOLS)/ready  ## Run the tests on one interpreter
-	@$(HATCH) test -py $(PY) $(ARGS)
+	@$(HATCH) test --parallel -py $(PY) $(ARGS)
 
 test-all: $(TOOLS)/ready  ## Run the tests on every interpreter found among 3.10-3.14
 	@$(TOOLED) $(BIN)/python tools/everywhere.py $(ARGS)
@@ -34,7 +34,10 @@ test-lowest: $(TOOLS)/ready  ## Run the tests with the oldest versions that the 
 integration: $(TOOLS)/ready  ## Run the tests that install wheels, start servers or break things
 	@$(HATCH) run integration:run $(ARGS)
 
-integration-full: $(TOOLS)/ready integration  ## The same, and the tests on real Redis and PostgreSQL servers
+integration-servers: $(TOOLS)/ready  ## Run the tests on a real Valkey or Redis and a real PostgreSQL server
+	@$(HATCH) run servers:run $(ARGS)
+
+integration-full: $(TOOLS)/ready integration  ## Both, on every version of the servers that is found
 	@INTEGRATION_FULL=1 $(HATCH) run servers:run $(ARGS)
 
 check: $(TOOLS)/ready  ## Check style, types, generated twins, typed usage and what the wheels hold
@@ -46,8 +49,20 @@ twins: $(TOOLS)/ready  ## Write the synchronous twins of the asynchronous module
 fmt: $(TOOLS)/ready  ## Format the code and fix what can be fixed
 	@$(HATCH) run check:fmt
 
+conformance-quick: $(TOOLS)/ready  ## Run the conformance suite, quick tier, on every backend, sync and async
+	@$(HATCH) run servers:conformance $(ARGS)
+
+conformance: $(TOOLS)/ready  ## The same, full tier
+	@OPENSTACKAI_CONFORMANCE_TIER=full $(HATCH) run servers:conformance $(ARGS)
+
+mutants: $(TOOLS)/ready  ## Measure the conformance suite on its mutants, and write docs/conformance-matrix.md
+	@PYTHONPATH=packages/openstackai-sessions-conformance/tests $(HATCH) run hatch-test.py$(PY):python -m mutants.matrix --seeds 10 $(ARGS)
+
 bench: $(TOOLS)/ready  ## Run the benchmarks
 	@$(HATCH) run bench:run $(ARGS)
+
+reliability: $(TOOLS)/ready  ## Break things at random, thousands of times, and count what is lost (ARGS=--quick: 5 minutes)
+	@$(HATCH) run servers:reliability $(ARGS)
 
 docs: $(TOOLS)/ready  ## Build the documentation into docs/_build/
 	@$(HATCH) run docs:build
@@ -63,4 +78,4 @@ $(TOOLS)/ready: tools/bootstrap
 	@echo "Preparing the tools in .tools/ (once) ..."
 	@tools/bootstrap $(TOOLS)
 
-.PHONY: help demo test test-all test-lowest integration integration-full check twins fmt bench docs build clean
+.PHONY: help demo test test-all test-lowest integration integration-servers integration-full check twins fmt bench reliability docs build clean conformance conformance-quick mutants

@@ -36,8 +36,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     # The standard library and the agents SDK: no inventory is fetched, so that the build needs no network.
     (r"py:.*", r"(agents|asyncio|collections|datetime|os|pathlib|types|typing)\..*"),
-    # Type variables, which have no page.
-    (r"py:.*", r"(.*\.)?(T|Self|HandlerT|TContext)"),
+    # Nor of the drivers, for the same reason.
+    (r"py:.*", r"(redis|psycopg_pool)\..*"),
+    # Type variables and an alias of a plain tuple, which have no page.
+    (r"py:.*", r"(.*\.)?(T|Self|HandlerT|TContext|RecordTuple)"),
 ]
 
 

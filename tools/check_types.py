@@ -16,7 +16,7 @@ def roots() -> list[tuple[Path, list[Path]]]:
     # The folder of stubs has no importable name; typing-usage checks it, installed.
     packages = [child for source in sources for child in sorted(source.iterdir()) if child.name.isidentifier()]
     tests = sorted(path for path in ROOT.glob("packages/*/tests") if any(path.rglob("*.py")))
-    others = [ROOT / "tests", ROOT / "tests-integration", ROOT / "tools"]
+    others = [ROOT / "tests", ROOT / "tests-integration", ROOT / "tools", *sorted(ROOT.glob("examples/*"))]
     found = [(ROOT, packages)]
     found += [(folder, [folder]) for folder in [*tests, *others] if any(folder.rglob("*.py"))]
     return found
@@ -25,11 +25,12 @@ def roots() -> list[tuple[Path, list[Path]]]:
 def main() -> int:
     """Check everything, whatever fails; 0 where nothing did."""
     failed = False
-    sources = [str(path) for path in sorted(ROOT.glob("packages/*/src"))]
+    sources = [str(path) for pattern in ("packages/*/src", "examples/*/src") for path in sorted(ROOT.glob(pattern))]
+    tests = sorted(ROOT.glob("packages/openstackai-sessions-conformance/tests"))
     for base, targets in roots():
         print(f"mypy {base.relative_to(ROOT).as_posix() if base != ROOT else 'packages'}", flush=True)
         # As pytest has them on its path: the helpers of tests/, and the tools.
-        helpers = [] if base == ROOT else [base, ROOT / "tests", ROOT / "tools"]
+        helpers = [] if base == ROOT else [base, ROOT / "tests", ROOT / "tools", *tests]
         path = os.pathsep.join([*sources, *dict.fromkeys(map(str, helpers))])
         names = [str(target.relative_to(ROOT)) for target in targets]
         done = subprocess.run(["mypy", *names], cwd=ROOT, env=os.environ | {"MYPYPATH": path}, check=False)

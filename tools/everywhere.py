@@ -21,7 +21,7 @@ def main() -> int:
     outcomes = {}
     for version in found:
         began = time.monotonic()
-        command = ["hatch", "-q", "test", "-py", version, *sys.argv[1:]]
+        command = ["hatch", "-q", "test", "--parallel", "-py", version, *sys.argv[1:]]
         outcomes[version] = subprocess.run(command, env=environment, check=False).returncode == 0
         print(f"Python {version}: {time.monotonic() - began:.0f} s", flush=True)
     for version, passed in outcomes.items():

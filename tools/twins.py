@@ -24,6 +24,9 @@ POSTGRES = "packages/openstackai-sessions-postgres/src/openstackai_sessions_post
 
 REDIS = "packages/openstackai-sessions-redis/src/openstackai_sessions_redis"
 
+CONFORMANCE = "packages/openstackai-sessions-conformance/src/openstackai_sessions_conformance"
+MUTANTS = "packages/openstackai-sessions-conformance/tests/mutants"
+
 TWINS = {
     f"{CORE}/_async_store.py": f"{CORE}/_store.py",
     f"{CORE}/_async_session.py": f"{CORE}/_session.py",
@@ -37,8 +40,14 @@ TWINS = {
     f"{REDIS}/_async_store.py": f"{REDIS}/_store.py",
     **{
         str(path.relative_to(ROOT)): str(path.relative_to(ROOT)).replace("async_", "")
-        for path in sorted((ROOT / "tests").glob("*/*async_*.py"))
-        if path.name != "async_seam.py"
+        for path in sorted(
+            [
+                *(ROOT / "tests").glob("*/*async_*.py"),
+                *(ROOT / CONFORMANCE).glob("_async_*.py"),
+                *(ROOT / MUTANTS).glob("async_*.py"),
+            ]
+        )
+        if path.name not in ("async_seam.py", "_async_seam.py", "_async_own.py")
     },
 }
 

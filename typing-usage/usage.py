@@ -100,8 +100,9 @@ def documents(session: Session, other: Session) -> None:
 
 def events(session: Session) -> None:
     """Handlers subscribe by a call or a decorator."""
-    # As documented; handlers of all events share one type, so that a lambda's parameter has none under pyright strict.
-    session.on(SessionEvent.MESSAGE_ADDED, lambda msg: print(f"New: {msg}"))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    session.on(SessionEvent.MESSAGE_ADDED, lambda msg: print(f"New: {msg}"))
+    session.on(SessionEvent.MESSAGE_REMOVED, lambda msg: print(msg.position))
+    session.on(SessionEvent.METADATA_CHANGED, lambda key, value: print(key.upper(), value))
     unsubscribe = session.on(SessionEvent.SESSION_CLEARED, lambda: print("Cleared"))
     unsubscribe()
 

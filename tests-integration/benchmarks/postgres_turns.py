@@ -58,7 +58,7 @@ class ByHand:
         """Append all in one statement."""
         rows = ", ".join(["(%s, %s)"] * len(messages))
         values = [value for message in messages for value in (self._session, json.dumps(message))]
-        self._connection.execute(f"INSERT INTO by_hand (session, data) VALUES {rows}", values)  # type: ignore[arg-type] # noqa: S608
+        self._connection.execute(f"INSERT INTO by_hand (session, data) VALUES {rows}", values)  # noqa: S608
 
     def read(self, limit: int) -> list[object]:
         """Read the newest, oldest first."""

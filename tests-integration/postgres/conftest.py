@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
@@ -37,19 +38,36 @@ def _choices() -> list[str]:
 def _behind() -> list[str]:
     """How the behaviour tests reach a server."""
     pooled = ["pgbouncer"] if find_pgbouncer() else []
-    return [*_choices(), *pooled] if FULL else _choices()
+    return [*_choices(), *pooled, "partitions"] if FULL else _choices()
 
 
-def pytest_report_header() -> str:
-    found = ", ".join(f"{binaries.version} ({binaries.source})" for binaries in find_binaries()) or "none"
-    given = "given by URL, " if os.environ.get("TEST_POSTGRES_URL") else ""
-    engine = "container engine, " if engine_answers() else ""
-    return f"PostgreSQL: {given}{engine}binaries {found}; PgBouncer: {find_pgbouncer() or 'not found, left out'}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests ran on, and what was left out and why."""
+    found = find_binaries()
+    if os.environ.get("TEST_POSTGRES_URL") and not FULL:
+        used = "the server of TEST_POSTGRES_URL"
+    elif engine_answers() and not FULL:
+        used = "a container"
+    else:
+        used = ", ".join(f"{one.version} ({one.source})" for one in (found if FULL else found[:1])) or "nothing"
+    left_out = [] if FULL else [f"{one.version} ({one.source}): INTEGRATION_FULL=1 takes it" for one in found[1:]]
+    if not FULL:
+        left_out.append("partitioned tables: INTEGRATION_FULL=1 takes them")
+    if find_pgbouncer() is None:
+        left_out.append("PgBouncer: not on this machine")
+    elif not FULL:
+        left_out.append("the behaviour behind PgBouncer: INTEGRATION_FULL=1 takes it")
+    if not any(one.tls for one in found):
+        left_out.append("a server's own TLS: none here was built with it, a front speaks it")
+    terminalreporter.section("PostgreSQL servers")
+    terminalreporter.write_line(f"used: {used}")
+    for line in left_out:
+        terminalreporter.write_line(f"left out: {line}")
 
 
-def give_up(reason: str) -> None:
-    """Without a server: a failure where CI is set, a skip with its reason elsewhere."""
-    if os.environ.get("CI"):
+def give_up(reason: str) -> NoReturn:
+    """A skip with its reason; where CI is set and there is no server at all, a failure."""
+    if os.environ.get("CI") and not os.environ.get("TEST_POSTGRES_URL"):
         pytest.fail(reason)
     pytest.skip(reason)
 
@@ -69,7 +87,6 @@ def servers() -> Iterator[dict[str, Server]]:
                     server = stack.enter_context(any_server(_binaries(name)))
                 except RuntimeError as error:
                     give_up(str(error))
-                    raise
                 self[name] = server
                 return server
 
@@ -83,10 +100,10 @@ def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server
 
 
 @pytest.fixture(scope="session", params=_behind())
-def way(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[tuple[str, str]]:
-    """A way to a database: its URL, and a superuser's URL that goes to the server itself."""
+def way(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[Callable[[], PostgresPlace]]:
+    """Makes places in a database that is reached in one of several ways."""
     name: str = request.param
-    server = servers[_choices()[0] if name == "pgbouncer" else name]
+    server = servers[name if name in _choices() else _choices()[0]]
     database = f"behaviour_{uuid.uuid4().hex[:12]}"
     admin = server.create_database(database)
     with ExitStack() as stack:
@@ -94,26 +111,34 @@ def way(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[
         if name == "pgbouncer":
             bouncer = make_pgbouncer(server)
             stack.callback(bouncer.remove)
-            yield Server(bouncer.url, name).url_of(database), admin
+            url = Server(bouncer.url, name).url_of(database)
         else:
-            yield admin, admin
+            url = admin
+
+        def make() -> PostgresPlace:
+            place = PostgresPlace(url, admin)
+            if name == "partitions":
+                place.partition()
+            return place
+
+        yield make
 
 
 @pytest.fixture
-def place(way: tuple[str, str]) -> Iterator[PostgresPlace]:
+def place(way: Callable[[], PostgresPlace]) -> Iterator[PostgresPlace]:
     """A schema of its own."""
-    place = PostgresPlace(*way)
+    place = way()
     yield place
     place.clean()
 
 
 @pytest.fixture
-def new_place(way: tuple[str, str]) -> Iterator[Callable[[], PostgresPlace]]:
+def new_place(way: Callable[[], PostgresPlace]) -> Iterator[Callable[[], PostgresPlace]]:
     """Makes more schemas."""
     with ExitStack() as stack:
 
         def make() -> PostgresPlace:
-            place = PostgresPlace(*way)
+            place = way()
             stack.callback(place.clean)
             return place
 

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Passes bytes on; `cut_replies` loses the next so many replies, `silent` swallows everything."""
+    """Passes bytes on; `cut_replies` loses the next so many replies, `silent` swallows everything.
+
+    `deaf`: new connections are taken, and nothing of them is passed on.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,6 +23,7 @@ class Proxy:
         self.url = urlunsplit(parts._replace(netloc=f"{parts.username}{password}@127.0.0.1:{port}"))
         self.cut_replies = 0
         self.silent = False
+        self.deaf = False
         self.connections = 0
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -41,6 +45,10 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
+                if self.deaf:
+                    with self._lock:
+                        self._open.append(client)
+                    continue
                 server = socket.create_connection(self._server)
                 with self._lock:
                     self._open += [client, server]

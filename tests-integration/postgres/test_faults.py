@@ -7,6 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,8 +27,9 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
+from openstackai_sessions_postgres._home import Home
 from postgres.proxy import Proxy
-from servers.postgres import OwnServer, free_port
+from servers.postgres import PASSWORD, OwnServer, free_port, make_replica
 
 
 @pytest.fixture
@@ -137,6 +141,110 @@ async def test_a_silent_server_does_not_hold_a_call_for_ever_async(proxy: Proxy)
     proxy.drop()
     assert await session.count() == 1
     await store.close()
+
+
+def test_calls_that_wait_for_a_silent_server_together_fail_together(proxy: Proxy) -> None:
+    proxy.deaf = True
+    store = PostgresStore(proxy.url, retry_timeout=0, timeout=1)
+
+    def call(number: int) -> None:
+        with pytest.raises(BackendUnavailableError):
+            store.session(f"s{number}").count()
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(call, range(6)))
+    assert time.monotonic() - began < 5  # one after the other, they would take six seconds
+    proxy.deaf = False
+    proxy.drop()
+    patient = PostgresStore(proxy.url)
+    assert patient.session("s").count() == 0
+    for attempt in range(5):
+        try:
+            assert store.session("s").count() == 0
+            break
+        except BackendUnavailableError:
+            assert attempt < 4
+    patient.close()
+    store.close()
+
+
+async def test_calls_that_wait_for_a_silent_server_together_fail_together_async(proxy: Proxy) -> None:
+    proxy.deaf = True
+    store = AsyncPostgresStore(proxy.url, retry_timeout=0, timeout=1)
+    began = time.monotonic()
+    calls = [store.session(f"s{number}").count() for number in range(6)]
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(failure) for failure in failures} == {BackendUnavailableError}
+    assert time.monotonic() - began < 5  # one after the other, they would take six seconds
+    proxy.deaf = False
+    proxy.drop()
+    patient = AsyncPostgresStore(proxy.url)
+    assert await patient.session("s").count() == 0
+    for attempt in range(5):
+        try:
+            assert await store.session("s").count() == 0
+            break
+        except BackendUnavailableError:
+            assert attempt < 4
+    await patient.close()
+    await store.close()
+
+
+def test_a_call_takes_a_connection_that_came_free_while_another_could_not_be_made(proxy: Proxy, database: str) -> None:
+    store = PostgresStore(proxy.url, retry_timeout=0, timeout=10)
+    for number in range(2):  # the second leaves the connection at hand
+        store.session("a").add_message("user", number)
+    proxy.deaf = True
+    with psycopg.connect(database) as other, ThreadPoolExecutor(2) as threads:
+        other.execute("SELECT FROM openstackai_sessions.sessions FOR UPDATE")
+        first = threads.submit(store.session("a").add_message, "user", 2)
+        time.sleep(0.2)
+        second = threads.submit(store.session("b").count)
+        time.sleep(0.2)
+        other.rollback()
+        assert first.result().content == 2
+        assert second.result(timeout=3) == 0
+    proxy.deaf = False
+    proxy.drop()
+    store.close()
+
+
+async def test_a_call_takes_a_connection_that_came_free_while_another_could_not_be_made_async(
+    proxy: Proxy, database: str
+) -> None:
+    store = AsyncPostgresStore(proxy.url, retry_timeout=0, timeout=10)
+    for number in range(2):  # the second leaves the connection at hand
+        await store.session("a").add_message("user", number)
+    proxy.deaf = True
+    with psycopg.connect(database) as other:
+        other.execute("SELECT FROM openstackai_sessions.sessions FOR UPDATE")
+        first = asyncio.create_task(store.session("a").add_message("user", 2))
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(store.session("b").count())
+        await asyncio.sleep(0.2)
+        other.rollback()
+    assert (await first).content == 2
+    assert await asyncio.wait_for(second, 3) == 0
+    proxy.deaf = False
+    proxy.drop()
+    await store.close()
+
+
+def test_a_read_that_makes_the_tables_is_tried_again_where_the_reply_is_lost(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = Home._execute
+
+    def cut(home: Home, connection: Any, statement: bytes, *rest: Any, **options: Any) -> Any:
+        if statement == b"COMMIT":
+            proxy.cut_replies = 1
+        return execute(home, connection, statement, *rest, **options)
+
+    monkeypatch.setattr(Home, "_execute", cut)
+    with pytest.raises(BackendUnavailableError):
+        PostgresStore(proxy.url, schema="one", retry_timeout=0).session("s").count()
+    assert PostgresStore(proxy.url, schema="two").session("s").count() == 0
 
 
 async def test_a_cancelled_write_settles_and_the_next_caller_gets_its_own_answer(database: str) -> None:
@@ -290,6 +398,77 @@ def test_a_read_only_server_reads_and_says_that_it_cannot_write(database: str) -
     assert len(store.list_sessions()) == 1
     assert session.count() == 1
     store.close()
+
+
+def test_a_read_only_server_without_tables_holds_nothing(database: str) -> None:
+    separator = "&" if "?" in database else "?"
+    with PostgresStore(f"{database}{separator}options=-cdefault_transaction_read_only%3Don", retry_timeout=0) as store:
+        session = store.session("s")
+        assert session.get_messages() == []
+        assert (session.count(), session.metadata(), session.export()["messages"]) == (0, {}, [])
+        assert list(session.iter_messages()) == []
+        assert store.list_sessions() == []
+        with pytest.raises(ReadOnlyError):
+            session.add_message("user", "no")
+        PostgresStore(database).session("s").add_message("user", "Hello")
+        assert session.count() == 1
+
+
+@pytest.fixture
+def replica(own_server: OwnServer) -> Iterator[OwnServer]:
+    replica = make_replica(own_server)
+    yield replica
+    replica.remove()
+
+
+def await_replay(replica: OwnServer, messages: int) -> None:
+    """Until the replica has the tables, and so many messages in them."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(replica.url, autocommit=True) as look:
+        while time.monotonic() < deadline:
+            with suppress(psycopg.errors.UndefinedTable):
+                found = look.execute("SELECT count(*) FROM openstackai_sessions.messages").fetchone()
+                if found == (messages,):
+                    return
+            time.sleep(0.02)
+    raise AssertionError("the replica does not follow")
+
+
+def test_a_replica_reads_and_takes_over_when_the_primary_dies(own_server: OwnServer, replica: OwnServer) -> None:
+    either = (
+        f"host=127.0.0.1,127.0.0.1 port={own_server.port},{replica.port} user=postgres password={PASSWORD}"
+        " dbname=postgres target_session_attrs=read-write"
+    )
+    with PostgresStore(either) as store, PostgresStore(replica.url, retry_timeout=5) as reader:
+        session, copy = store.session("s"), reader.session("s")
+        session.set("key", 1)
+        for number in range(20):
+            session.add_message("user", number)
+        await_replay(replica, 20)
+        assert copy.export() == session.export()
+        assert [info.id for info in reader.list_sessions()] == ["s"]
+        for write in (lambda: copy.add_message("user", "no"), copy.pop_message, copy.clear, copy.delete):
+            with pytest.raises(ReadOnlyError):
+                write()
+        with pytest.raises(ReadOnlyError):
+            copy.set("key", 2)
+        with ThreadPoolExecutor(1) as executor:
+            own_server.stop()
+            waiting = executor.submit(session.add_message, "user", "after")
+            with psycopg.connect(replica.url, autocommit=True) as admin:
+                admin.execute("SELECT pg_promote()")
+            assert waiting.result(30).content == "after"
+        assert [message.content for message in copy.get_messages()] == [*range(20), "after"]
+        assert copy.add_message("user", "both now").position == 22
+
+
+async def test_a_replica_refuses_writes_async(own_server: OwnServer, replica: OwnServer) -> None:
+    async with AsyncPostgresStore(own_server.url) as store, AsyncPostgresStore(replica.url) as reader:
+        await store.session("s").add_message("user", "Hello")
+        await_replay(replica, 1)
+        with pytest.raises(ReadOnlyError):
+            await reader.session("s").add_message("user", "no")
+        assert await reader.session("s").count() == 1
 
 
 def test_a_full_disk_is_told_and_reads_go_on(database: str) -> None:

@@ -6,9 +6,15 @@ import asyncio
 import gc
 import logging
 import os
+import pickle
 import re
+import threading
+import time
 import traceback
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,9 +22,19 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from openstackai_sessions_core import BackendError, SessionClosedError, SessionError, ValidationError, open_store
+from openstackai_sessions_core import (
+    BackendError,
+    BackendUnavailableError,
+    JSONValue,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    SessionClosedError,
+    SessionError,
+    ValidationError,
+    open_store,
+)
 from openstackai_sessions_postgres import (
     AsyncPostgresSession,
     AsyncPostgresStore,
@@ -26,8 +42,10 @@ from openstackai_sessions_postgres import (
     PostgresStore,
     schema_sql,
 )
+from postgres.locks import wait_for_a_lock
 from postgres.proxy import Proxy
-from servers.postgres import Server, find_pgbouncer, free_port, make_pgbouncer
+from servers.postgres import OwnServer, Server, find_pgbouncer, free_port, make_pgbouncer
+from servers.shown import everything_shown
 
 CANARY = "canary-Zq7/@%:x"
 QUOTED = "canary-Zq7%2F%40%25%3Ax"
@@ -48,6 +66,26 @@ def connections(url: str) -> int:
     return int(row[0])
 
 
+def are_gone(url: str) -> bool:
+    """Whether no connection is left: the server needs a moment to notice."""
+    deadline = time.monotonic() + 5
+    while connections(url) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return connections(url) == 0
+
+
+def test_the_first_call_opens_one_connection(database: str) -> None:
+    with PostgresStore(database) as store:
+        store.session("s").add_message("user", "Hello")
+        assert connections(database) == 1
+
+
+async def test_the_first_call_opens_one_connection_async(database: str) -> None:
+    async with AsyncPostgresStore(database) as store:
+        await store.session("s").add_message("user", "Hello")
+        assert connections(database) == 1
+
+
 def test_ten_thousand_handles_share_a_handful_of_connections(database: str) -> None:
     handles = [PostgresSession(database, f"session-{number}") for number in range(10_000)]
     for handle in handles[::100]:
@@ -55,9 +93,20 @@ def test_ten_thousand_handles_share_a_handful_of_connections(database: str) -> N
     assert len({id(handle.store) for handle in handles}) == 1
     assert 1 <= connections(database) <= 10
     handles[0].store.close()
-    assert connections(database) == 0
+    assert are_gone(database)
     assert handles[0].count() == 1  # and opens again by itself
     handles[0].store.close()
+
+
+def test_threads_never_open_more_connections_than_allowed_and_leave_few(database: str) -> None:
+    with PostgresStore(database, pool_max_size=3, pool_timeout=30) as store:
+        with ThreadPoolExecutor(12) as threads:
+            done = [
+                threads.submit(store.session(f"s{number % 5}").add_message, "user", number) for number in range(600)
+            ]
+            assert {future.result().content for future in done} == set(range(600))
+        assert 1 <= connections(database) <= 3
+    assert are_gone(database)
 
 
 async def test_ten_thousand_handles_share_a_handful_of_connections_async(database: str) -> None:
@@ -82,7 +131,7 @@ def test_a_second_event_loop_just_works_and_the_first_leaves_no_connection(datab
         warnings.simplefilter("error")
         assert [asyncio.run(turn(number)) for number in range(3)] == [2, 4, 6]
         gc.collect()
-    assert connections(database) == 0
+    assert are_gone(database)
 
 
 def test_shared_stores_beyond_sixteen_close_the_longest_unused(database: str) -> None:
@@ -171,6 +220,35 @@ def test_any_schema_name_is_quoted(database: str, schema: str) -> None:
         assert store.purge_expired() == 0
 
 
+def test_the_documented_partitions_hold_sessions(database: str) -> None:
+    """The statement of the documentation instead of ours, word for word, its list of partitions completed."""
+    page = (ROOT / "docs/backends/postgres.md").read_text("utf-8")
+    found = re.search(r"```sql\n(CREATE TABLE \S+\.messages \(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    table, mark, part = found[1].partition("CREATE TABLE openstackai_sessions.messages_0")
+    documented = table + "".join(
+        (mark + part.partition(";")[0])
+        .replace("messages_0", f"messages_{number}")
+        .replace("REMAINDER 0", f"REMAINDER {number}")
+        + ";\n"
+        for number in range(4)
+    )
+    ours = r'^CREATE TABLE "openstackai_sessions"\.messages \(.*?^\);'
+    script, changed = re.subn(ours, lambda _: documented, schema_sql(), flags=re.MULTILINE | re.DOTALL)
+    assert changed == 1
+    with psycopg.connect(database, autocommit=True) as admin, PostgresStore(database) as store:
+        admin.execute(script.encode())
+        for number in range(40):
+            store.session(f"session-{number}").add_messages([{"n": n} for n in range(10)])
+        assert [info.message_count for info in store.list_sessions()] == [10] * 40
+        popped = store.session("session-7").pop_message()
+        assert popped is not None
+        assert popped["n"] == 9
+        store.session("session-8").delete()
+        parts = admin.execute("SELECT count(DISTINCT tableoid) FROM openstackai_sessions.messages").fetchone()
+    assert parts == (4,)
+
+
 @pytest.mark.parametrize("schema", ["", "x" * 64, "pg_x", "information_schema", "a\x00b", 5, None])
 def test_bad_schema_names_are_refused(schema: object) -> None:
     with pytest.raises(ValidationError, match="schema"):
@@ -224,6 +302,7 @@ def test_no_password_shows_in_any_error_log_or_repr(
     database: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "psycopg")
     role = f"canary_{os.urandom(4).hex()}"
     parts = urlsplit(database)
     with psycopg.connect(database, autocommit=True) as admin:
@@ -285,6 +364,89 @@ def test_no_password_shows_in_any_error_log_or_repr(
         assert not lines, lines
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not list threads")
+def test_a_closed_store_leaves_no_thread_that_a_fork_could_catch_ending(database: str) -> None:
+    """A thread that the system has not ended yet may hold OpenSSL's lock, which a forked child finds taken for ever."""
+    for _ in range(40):
+        before = {thread.native_id for thread in threading.enumerate()}
+        with PostgresStore(database) as store:
+            store.session("s").count()
+            ours = {thread.native_id for thread in threading.enumerate()} - before
+        assert ours
+        assert not [id for id in ours if Path(f"/proc/self/task/{id}").exists()]
+
+
+def test_no_password_shows_when_the_pool_is_empty_or_the_server_dies(
+    own_server: OwnServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "psycopg")
+    with psycopg.connect(own_server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE ROLE canary LOGIN SUPERUSER PASSWORD {}").format(sql.Literal(CANARY)))
+    url = as_user(own_server.url, "canary", QUOTED)
+    errors: list[SessionError] = []
+    shown: list[str] = []
+
+    def note(call: Callable[[], object]) -> None:
+        with pytest.raises((SessionError, TypeError)) as caught:
+            call()
+        errors.extend([caught.value] if isinstance(caught.value, SessionError) else [])
+        shown.append(everything_shown(caught.value))
+
+    async def on_a_loop(calls: int) -> None:
+        async with AsyncPostgresStore(url, retry_timeout=0, timeout=2) as store:
+            for _ in range(calls):
+                await store.session("s").add_message("user", "Hello")
+
+    store = PostgresStore(url, retry_timeout=0, timeout=2, pool_max_size=1, pool_timeout=0.2)
+    session = store.session("s")
+    session.add_message("user", "Hello")
+    with warnings.catch_warnings(record=True) as warned, closing(psycopg.connect(own_server.url)) as holder:
+        warnings.simplefilter("always")
+        holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        with ThreadPoolExecutor(1) as executor:
+            waiting = executor.submit(session.add_message, "user", "waits")
+            wait_for_a_lock(own_server.url)
+            note(session.count)
+            own_server.kill()
+            note(waiting.result)
+        for _ in range(2):
+            note(session.count)
+            note(lambda: session.add_message("user", "lost"))
+            note(lambda: asyncio.run(on_a_loop(1)))
+        note(lambda: pickle.dumps(session))
+        note(lambda: pickle.dumps(store))
+        shown += [repr(store), repr(session), *(str(warning.message) for warning in warned)]
+    store.close()
+    shown += [f"{record.getMessage()} {record.args!r} {record.exc_info!r}" for record in caplog.records]
+    kinds = {type(error) for error in errors}
+    assert kinds == {PoolTimeoutError, OutcomeUnknownError, BackendUnavailableError}
+    assert "psycopg.pool" in {record.name for record in caplog.records}
+    assert not [line for text in shown for line in text.splitlines() if "canary-Zq7" in line]
+
+
+def test_a_pool_of_ours_does_not_warn_of_a_server_that_is_away(
+    own_server: OwnServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who called gets the error, or never notices; a pool of the application's own warns as ever."""
+    with PostgresStore(own_server.url, retry_timeout=0) as store:
+        store.session("s").add_message("user", "Hello")
+        own_server.stop()
+        for _ in range(2):
+            with pytest.raises(BackendError):
+                store.session("s").count()
+        own_server.start()
+        assert store.session("s").count() == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    away = f"postgresql://postgres@127.0.0.1:{free_port()}/postgres"
+    with (
+        ConnectionPool(away, min_size=1, open=True, name="theirs", reconnect_timeout=0) as pool,
+        pytest.raises(PoolTimeout),
+    ):
+        pool.getconn(timeout=0.3)
+    assert "theirs" in caplog.text
+
+
 @pytest.mark.skipif(find_pgbouncer() is None, reason="PgBouncer is not on this machine")
 def test_behind_a_pooler_nothing_is_prepared(server: Server, database: str) -> None:
     bouncer = make_pgbouncer(server, pool_size=2)
@@ -304,6 +466,33 @@ def test_behind_a_pooler_nothing_is_prepared(server: Server, database: str) -> N
     assert set(store._homes) == set()
     assert direct.session("s").count() == 31
     direct.close()
+
+
+async def test_ten_thousand_messages_do_not_hold_up_the_event_loop(database: str) -> None:
+    """By the time that the loop's thread computes: the load of the machine is not ours."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - began)
+
+    batch: list[dict[str, JSONValue]] = [
+        {"role": "user", "content": "x" * 200, "n": number} for number in range(10_000)
+    ]
+    async with AsyncPostgresStore(database) as store:
+        blocked = []
+        for attempt in range(3):
+            session = store.session(f"session-{attempt}")
+            longest = 0.0
+            ticking = asyncio.create_task(tick())
+            await session.add_messages(batch)
+            assert await session.count() == 10_000
+            ticking.cancel()
+            blocked.append(longest)
+    assert min(blocked) < 0.05, blocked
 
 
 def test_what_is_stored_is_plain_rows(database: str) -> None:

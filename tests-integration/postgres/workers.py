@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import os
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -13,7 +14,7 @@ from openstackai_sessions_postgres import PostgresSession, PostgresStore
 def in_processes(count: int, work: Callable[..., object], *arguments: object) -> list[object]:
     """Run `work(number, *arguments)` in so many processes at once; return what each returned."""
     with get_context("spawn").Pool(count) as pool:
-        return [item.get(180) for item in [pool.apply_async(work, (number, *arguments)) for number in range(count)]]
+        return [item.get(900) for item in [pool.apply_async(work, (number, *arguments)) for number in range(count)]]
 
 
 def pop_all(number: int, url: str, threads: int) -> list[str]:
@@ -44,9 +45,31 @@ def append_and_set(number: int, url: str, threads: int, times: int) -> None:
         list(executor.map(write, range(threads)))
 
 
-def begin(number: int, url: str, schema: str, at: float) -> str:
-    """Use an empty database at a moment that many processes share."""
-    time.sleep(max(0.0, at - time.time()))
-    with PostgresStore(url, schema=schema) as store:
-        store.session(f"session-{number}").add_message("user", "Hello")
-        return str(store.session(f"session-{number}").get_messages()[0].content)
+def start_together(number: int, url: str, rounds: int, children: int) -> list[int]:
+    """In each round let so many new processes use an empty schema at one moment; return how each ended."""
+    ends = []
+    for round_ in range(rounds):
+        wait, go = os.pipe()
+        born = []
+        for child in range(children):
+            pid = os.fork()
+            if pid == 0:
+                os.close(go)
+                os.read(wait, 1)  # ends when the parent closes the other end
+                os._exit(_begin(url, f"start_{number}_{round_}", child))
+            born.append(pid)
+        os.close(wait)
+        os.close(go)
+        ends += [os.waitpid(pid, 0)[1] for pid in born]
+    return ends
+
+
+def _begin(url: str, schema: str, number: int) -> int:
+    try:
+        with PostgresStore(url, schema=schema) as store:
+            session = store.session(f"session-{number}")
+            session.add_message("user", "Hello")
+            return 0 if [message.content for message in session.get_messages()] == ["Hello"] else 2
+    except BaseException:  # noqa: BLE001 - whatever it is must not run on in a child
+        traceback.print_exc()
+        return 1

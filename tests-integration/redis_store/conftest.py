@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis, RedisCluster
@@ -14,7 +15,7 @@ from redis import Redis, RedisCluster
 from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore
 from openstackai_sessions_redis import AsyncRedisStore, RedisStore
 from places import Place
-from servers.redis import Cluster, Server, binaries, need_binary, shared_server
+from servers.redis import Cluster, Server, binaries, engine_answers, need_binary, shared_server
 
 
 class RedisPlace(Place):
@@ -39,7 +40,11 @@ class RedisPlace(Place):
 
     def client(self) -> Redis | RedisCluster:
         """A client of the test's own, to look at what is stored."""
-        return RedisCluster.from_url(self.url) if self.cluster else Redis.from_url(self.url)
+        if self.cluster:
+            # One made by from_url() leaves its connections open when it is closed.
+            parts = urlsplit(self.url)
+            return RedisCluster(host=str(parts.hostname), port=parts.port or 6379)
+        return Redis.from_url(self.url)
 
     def clean(self) -> None:
         with self.client() as client:
@@ -57,10 +62,26 @@ def _choices() -> list[str]:
     return [*(binary.name for binary in binaries()), "cluster"]
 
 
-def pytest_report_header() -> str:
-    found = ", ".join(f"{binary.name}{' with TLS' if binary.tls else ''}" for binary in binaries()) or "none"
-    given = ", one given by TEST_REDIS_URL" if os.environ.get("TEST_REDIS_URL") else ""
-    return f"Redis servers: {found}{given}; the behaviour tests run on: {', '.join(_choices())}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests ran on, and what was left out and why."""
+    found = [f"{binary.name}{' with TLS' if binary.tls else ''}" for binary in binaries()]
+    if FULL:
+        used = ", ".join([*found, "a cluster"])
+    elif os.environ.get("TEST_REDIS_URL"):
+        used = "the server of TEST_REDIS_URL"
+    else:
+        used = "a container" if engine_answers() else "".join(found[:1]) or "nothing"
+    left_out = [] if FULL else [f"{name}: INTEGRATION_FULL=1 takes it" for name in found[1:]]
+    if not FULL:
+        left_out.append("the behaviour on a cluster: INTEGRATION_FULL=1 takes it")
+    if not any(binary.tls for binary in binaries()):
+        left_out.append("a server's own TLS: none here was built with it, a front speaks it")
+    if not any(binary.name.startswith("redis") for binary in binaries()):
+        left_out.append("a genuine Redis: the package index has none, and none is on this machine")
+    terminalreporter.section("Redis servers")
+    terminalreporter.write_line(f"used: {used}")
+    for line in left_out:
+        terminalreporter.write_line(f"left out: {line}")
 
 
 @pytest.fixture(scope="session")

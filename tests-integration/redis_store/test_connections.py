@@ -7,12 +7,12 @@ import contextlib
 import gc
 import logging
 import os
+import pickle
 import socket
 import subprocess
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +38,7 @@ from openstackai_sessions_core import (
 from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
 from redis_store.conftest import RedisPlace
 from servers.redis import Server, free_port
+from servers.shown import everything_shown
 
 CANARY = "c4n4ry-p@ss/w:rd%20"
 
@@ -163,6 +164,45 @@ async def test_an_async_pool_that_is_exhausted_says_so_in_time_and_recovers(serv
         assert await session.count() == 1
 
 
+async def test_an_async_call_that_comes_as_the_last_connection_is_given_back_is_taken(server: Server) -> None:
+    async with AsyncRedisStore(port=server.port, max_connections=1, pool_timeout=5, retry_timeout=0) as store:
+        session = store.session("s")
+        begun = time.monotonic()
+        for number in range(100):
+            await session.count()
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+        assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("most", [1, 10])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_what_is_written_while_the_loop_is_shut_down_is_taken(server: Server, most: int, steps: int) -> None:
+    async def main() -> None:
+        store = AsyncRedisStore(port=server.port, max_connections=most, retry_timeout=0)
+        await store.session("s").clear()
+
+        async def work() -> None:
+            try:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                while True:
+                    await store.session("s").count()
+            finally:
+                await asyncio.wait_for(store.session("s").add_message("user", "bye"), 5)
+
+        tasks.extend(asyncio.create_task(work()) for _ in range(2))
+        await asyncio.sleep(0)
+
+    tasks: list[asyncio.Task[None]] = []
+    begun = time.monotonic()
+    asyncio.run(main())
+    assert all(task.cancelled() for task in tasks), "none of them has failed"
+    assert time.monotonic() - begun < 4
+    with RedisStore(port=server.port) as store:
+        assert store.session("s").count() == 2
+
+
 @pytest.mark.parametrize("pool_class", [redis.ConnectionPool, redis.BlockingConnectionPool])
 def test_a_full_pool_of_the_callers_is_waited_for(server: Server, pool_class: Any) -> None:
     kwargs: dict[str, Any] = {"timeout": 0.3} if pool_class is redis.BlockingConnectionPool else {}
@@ -210,7 +250,7 @@ CLIENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("options", CLIENTS.values(), ids=CLIENTS)
 def test_any_client_will_do(place: RedisPlace, options: dict[str, Any]) -> None:
     kind = redis.RedisCluster if place.cluster else redis.Redis
-    client = kind.from_url(place.url, **options)
+    client: Any = kind.from_url(place.url, **options)
     with RedisStore(client=client, prefix=place.prefix) as store:
         session = store.session("né", ttl=100)
         message = session.add_message("user", "höllo \ud800 🎉", id="ü")
@@ -224,6 +264,8 @@ def test_any_client_will_do(place: RedisPlace, options: dict[str, Any]) -> None:
     handles = [RedisSession(client=client, prefix=place.prefix, session_id="né") for _ in range(3)]
     assert len({id(handle.store) for handle in handles}) == 1
     assert handles[0].metadata() == {"ключ": ["ß", "\ud800"]}
+    if place.cluster:
+        client.disconnect_connection_pools()  # close() leaves those that from_url() made
     client.close()
 
 
@@ -271,6 +313,116 @@ async def test_a_refused_connection_is_unavailable_never_unknown_async() -> None
         for call in (session.get_messages, session.clear, lambda: session.add_message("user", "x")):
             with pytest.raises(BackendUnavailableError, match="cannot be reached"):
                 await call()
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"])
+def test_a_host_that_no_resolver_takes_is_unavailable(host: str) -> None:
+    with pytest.raises(BackendUnavailableError, match="cannot be reached"):
+        RedisStore(host, retry_timeout=0).session("s").add_message("user", "x")
+
+
+class NoCredentials(redis.CredentialProvider):
+    def get_credentials(self) -> tuple[str]:
+        raise LookupError("no token")
+
+
+def test_a_failing_credential_provider_is_unavailable(server: Server) -> None:
+    with redis.Redis(port=server.port, credential_provider=NoCredentials()) as client:
+        with pytest.raises(BackendUnavailableError, match="no token"):
+            RedisStore(client=client, retry_timeout=0).session("s").add_message("user", "x")
+
+
+async def test_a_failing_credential_provider_is_unavailable_async(server: Server) -> None:
+    async with redis.asyncio.Redis(port=server.port, credential_provider=NoCredentials()) as client:
+        with pytest.raises(BackendUnavailableError, match="no token"):
+            await AsyncRedisStore(client=client, retry_timeout=0).session("s").add_message("user", "x")
+
+
+class Front:
+    """A server behind another one that changes every reply to a script, or stops in its midst."""
+
+    def __init__(self, server: Server, reply: bytes | None) -> None:
+        self.server = server
+        self.reply = reply
+
+    def __enter__(self) -> int:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.open: list[socket.socket] = [self.listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+        port: int = self.listener.getsockname()[1]
+        return port
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                pair = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.server.port))
+                self.open += pair
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, client: socket.socket, behind: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while sent := client.recv(65536):
+                behind.sendall(sent)
+                reply = behind.recv(65536)
+                if b"EVAL" in sent:
+                    reply = reply[:1] if self.reply is None else self.reply
+                client.sendall(reply)
+
+    def __exit__(self, *_: object) -> None:
+        for one in self.open:
+            one.close()
+
+
+@pytest.mark.parametrize("garbage", [b":x\r\n", b"$x\r\n", b"*x\r\n"])
+async def test_what_is_no_reply_is_a_broken_connection(server: Server, garbage: bytes) -> None:
+    with Front(server, garbage) as port:
+        session = RedisStore(port=port, retry_timeout=0).session("s")
+        with pytest.raises(BackendUnavailableError):
+            session.count()
+        with pytest.raises(OutcomeUnknownError):
+            session.add_message("user", "x")
+        async with AsyncRedisStore(port=port, retry_timeout=0) as store:
+            with pytest.raises(BackendUnavailableError):
+                await store.session("s").count()
+            with pytest.raises(OutcomeUnknownError):
+                await store.session("s").add_message("user", "x")
+
+
+def test_a_reply_that_stops_in_its_midst_is_not_waited_for_for_ever(server: Server) -> None:
+    with Front(server, None) as port, redis.Redis(port=port, socket_timeout=None) as client:
+        outcomes: list[str] = []
+
+        def call() -> None:
+            try:
+                RedisStore(client=client, timeout=0.3, retry_timeout=0).session("s").count()
+            except SessionError as error:
+                outcomes.append(type(error).__name__)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert outcomes == ["BackendUnavailableError"]
+    with redis.Redis(port=server.port, socket_timeout=None) as client:
+        RedisStore(client=client, timeout=0.3).session("s").count()
+        assert client.blpop(["nothing"], timeout=1) is None, "the caller's own commands wait as before"
+
+
+def test_opening_a_connection_takes_no_longer_than_it_may() -> None:
+    with BlackHole() as port:
+        session = RedisStore(port=port, connect_timeout=0.3, timeout=20, retry_timeout=0).session("s")
+        begun = time.monotonic()
+        with pytest.raises(BackendUnavailableError, match="cannot be reached"):
+            session.add_message("user", "x")
+        assert time.monotonic() - begun < 5
+
+
+def test_an_open_connection_waits_as_long_as_an_exchange_may_take(server: Server) -> None:
+    session = RedisStore(port=server.port, connect_timeout=0.3, timeout=20, retry_timeout=0).session("s")
+    session.add_message("user", "x")
+    with server.client() as client:
+        client.client_pause(800)
+        session.add_message("user", "y")
+    assert session.count() == 2
 
 
 class BlackHole:
@@ -683,6 +835,9 @@ def test_durability_says_what_the_server_is_set_to(server: Server) -> None:
             assert RedisStore(port=server.port).durability() == "process"
         client.config_set("appendfsync", "always")
         assert RedisStore(port=server.port).durability() == "power"
+        for protocol in (2, 3):
+            with redis.Redis(port=server.port, protocol=protocol) as other:
+                assert RedisStore(client=other).durability() == "power"
         client.config_set("maxmemory", 10**9)
         client.config_set("maxmemory-policy", "volatile-lru")
         with pytest.warns(UserWarning, match="sessions that have a ttl"):
@@ -700,9 +855,9 @@ def test_durability_says_what_the_server_is_set_to(server: Server) -> None:
 
 # As docs/backends/redis.md lists them.
 PERMISSIONS = """
-    +@connection +@scripting +info +time +get +set +exists +unlink +rename +persist +pexpire +pexpireat +pttl +llen +lindex
-    +lrange +rpush +rpop +hget +hmget +hset +hdel +hlen +hstrlen +hgetall +zadd +zrem +zscore +zcard +zrangebyscore
-    +zrangebylex
+    +@connection +@scripting +info +time +get +set +exists +unlink +rename +persist +pexpire +pexpireat +pttl +llen
+    +lindex +lrange +rpush +rpop +hget +hmget +hset +hdel +hlen +hstrlen +hgetall +zadd +zrem +zscore +zcard
+    +zrangebyscore +zrangebylex
 """
 
 
@@ -734,20 +889,6 @@ def test_a_user_with_the_documented_permissions_can_do_everything(server: Server
             store.session("s").add_message("user", "x")
         with pytest.raises(BackendError, match="permit"):
             store.session("s").get_messages()
-
-
-def everything_shown(error: BaseException) -> str:
-    """An error with all that hangs on it, as text."""
-    shown, seen, waiting = "", set(), [error]
-    while waiting:
-        one: Any = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        shown += f"{one} {one!r} {one.args!r} {vars(one)!r}"
-        shown += "".join(traceback.TracebackException.from_exception(one).format())
-        waiting += [one.__cause__, one.__context__]
-    return shown
 
 
 def test_a_password_is_shown_nowhere(server: Server, caplog: pytest.LogCaptureFixture) -> None:
@@ -806,6 +947,54 @@ def test_a_password_is_shown_nowhere(server: Server, caplog: pytest.LogCaptureFi
     for form in (CANARY, quoted, "c4n4ry"):
         assert form not in shown
     assert {type(error) for error in errors} <= {BackendError, BackendUnavailableError, OutcomeUnknownError}
+
+
+def test_a_password_is_shown_nowhere_when_the_pool_is_empty_or_the_server_dies(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.options = {"password": CANARY}
+    with server.client(password=None) as client:
+        client.config_set("requirepass", CANARY)
+    errors: list[BaseException | None] = []
+    arguments: dict[str, Any] = {
+        "port": server.port, "password": CANARY, "retry_timeout": 0, "max_connections": 1, "pool_timeout": 0.1,
+    }  # fmt: skip
+
+    async def on_a_loop() -> None:
+        async with AsyncRedisStore(**arguments) as store:
+            await store.session("s").add_message("user", "x")
+
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        RedisStore(**arguments) as store,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        warnings.simplefilter("always")
+        session = store.session("s")
+        session.add_message("user", "x")
+        store.durability()
+        with server.client() as client:
+            client.client_pause(60_000)
+            working = [pool.submit(session.add_message, "user", "y") for _ in range(2)]
+            time.sleep(0.3)
+            server.kill()
+            errors += [one.exception() for one in working]
+        for call in (session.count, session.clear, lambda: asyncio.run(on_a_loop())):
+            with pytest.raises(SessionError) as caught:
+                call()
+            errors.append(caught.value)
+        for thing in (session, store):
+            with pytest.raises(TypeError) as refused:
+                pickle.dumps(thing)
+            errors.append(refused.value)
+        shown = [repr(store), repr(session), *(str(warning.message) for warning in warned)]
+    assert {type(error) for error in errors} == {
+        PoolTimeoutError, OutcomeUnknownError, BackendUnavailableError, TypeError,
+    }  # fmt: skip
+    shown += [everything_shown(error) for error in errors if error is not None]
+    shown += [f"{record.getMessage()} {record.args!r} {record.exc_info!r}" for record in caplog.records]
+    assert not [text for text in shown if CANARY in text or "c4n4ry" in text]
 
 
 def test_wrong_credentials_are_said_at_once(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -9,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import trustme
 
-from servers.redis import Server, free_port, need_binary
+from servers.redis import Server, binaries, need_binary, tls_server
+from servers.tls import Certificates, Front
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = re.compile(r"^(<!-- not run: ([^\n]+) -->\n+)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -152,24 +153,17 @@ def test_the_documented_examples_run_as_written(server: Server, tmp_path: Path, 
 @pytest.mark.parametrize("side", ["sync", "async"])
 def test_the_documented_example_with_a_password_and_tls(tmp_path: Path, side: str) -> None:
     pytest.importorskip("openstackai_sessions", reason="the front door is not installed here")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("redis.example.com")
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
-    port = free_port()
-    pem = str(tmp_path / "server.pem")
-    secured = Server(
-        need_binary(tls=True),
-        ("--tls-port", str(port), "--tls-cert-file", pem, "--tls-key-file", pem, "--tls-ca-cert-file",
-         str(tmp_path / "ca.pem"), "--tls-auth-clients", "no", "--requirepass", "your-password"),
-        port=port,
-        plain=False,
-        options={"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False, "password": "your-password"},
-    )  # fmt: skip
-    with secured:
+    files = Certificates(tmp_path, "redis.example.com")
+    secret = ("--requirepass", "your-password")
+    with contextlib.ExitStack() as stack:
+        if binary := next((binary for binary in binaries() if binary.tls), None):
+            port = stack.enter_context(tls_server(binary, files, *secret, password="your-password")).port  # noqa: S106 - as documented
+        else:
+            plain = stack.enter_context(Server(need_binary(), secret, options={"password": "your-password"}))
+            port = stack.enter_context(contextlib.closing(Front(plain.port, files))).port
         source = SECURED if side == "sync" else asynchronous(SECURED)
         # The authority stands in for one that the system trusts.
-        run(source, port, tmp_path, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+        run(source, port, tmp_path, SSL_CERT_FILE=str(files.authority))
 
 
 def test_the_examples_of_the_redis_page_print_what_they_say(server: Server, tmp_path: Path) -> None:

@@ -278,6 +278,39 @@ async def test_a_payload_that_cannot_be_read_is_never_popped_async(
         await session.get_messages()
 
 
+@pytest.mark.parametrize(
+    ("field", "bad", "readable"),
+    [(0, b"+2", False), (1, b"1_0", False), (2, b"g", True), (2, b"", True), (3, b"\xff", False)],
+)
+def test_a_damaged_record_is_popped_where_it_can_be_read_and_else_stays(
+    place: RedisPlace, store: RedisStore, field: int, bad: bytes, readable: bool
+) -> None:
+    session = store.session("s")
+    session.add_messages([{"n": 1}, {"n": 2}])
+    with place.client() as client:
+        head, _, data = client.lindex(key(place, "log"), -1).partition(b"\n")
+        fields = head.split(b" ")
+        fields[field] = bad
+        client.lset(key(place, "log"), -1, b" ".join(fields) + b"\n" + data)
+    if readable:
+        assert session.pop_message() == {"n": 2}
+        assert session.count() == 1
+    else:
+        with pytest.raises(CorruptDataError):
+            session.pop_message()
+        assert session.count() == 2
+
+
+def test_a_message_whose_id_is_not_ascii_can_be_popped(store: RedisStore) -> None:
+    session = store.session("s")
+    session.add_message("user", "x", id="grüß 🙂")
+    popped = session.pop_message(op_id="pop")
+    assert popped is not None
+    assert popped.id == "grüß 🙂"
+    assert session.pop_message(op_id="pop") == popped
+    assert session.count() == 0
+
+
 def test_a_payload_that_somebody_mended_can_be_popped(place: RedisPlace, store: RedisStore) -> None:
     session = store.session("s")
     message = session.add_message("user", "tpyo")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -13,13 +14,13 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-import trustme
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.sentinel import Sentinel
 
 from openstackai_sessions_core import BackendUnavailableError, OutcomeUnknownError, Session, SessionError, open_store
 from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
-from servers.redis import Cluster, Sentinels, Server, free_port, need_binary
+from servers.redis import Cluster, Sentinels, Server, need_binary, need_tls_binary, tls_server
+from servers.tls import Certificates, Front
 
 # -- A cluster --------------------------------------------------------------------------------------------------------
 
@@ -215,66 +216,45 @@ def test_a_fail_over_behind_sentinel_under_load() -> None:
 # -- TLS --------------------------------------------------------------------------------------------------------------
 
 
-class Tls:
-    """A server that speaks nothing but TLS, and certificates that are right and wrong."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
-        self.stranger = trustme.CA()
-        self.folder = folder
-        self.ca = self._write("ca.pem", self.authority.cert_pem.bytes())
-        self.other_ca = self._write("other.pem", self.stranger.cert_pem.bytes())
-        certificate = self.authority.issue_cert("localhost")
-        chain = b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
-        self.cert = self._write("cert.pem", chain)
-        self.key = self._write("key.pem", certificate.private_key_pem.bytes())
-
-    def _write(self, name: str, content: bytes) -> str:
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
+@pytest.fixture(scope="module", params=["the server's own", "a front"])
+def tls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Certificates, int]]:
+    """Certificates, and the port of a server that speaks nothing but TLS: few binaries do, so there is a front too."""
+    files = Certificates(tmp_path_factory.mktemp("tls"))
+    if request.param == "a front":
+        with Server(need_binary()) as plain, contextlib.closing(Front(plain.port, files)) as front:
+            yield files, front.port
+    else:
+        with tls_server(need_tls_binary(), files) as secured:
+            yield files, secured.port
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tls, int]]:
-    files = Tls(tmp_path_factory.mktemp("tls"))
-    port = free_port()
-    secured = Server(
-        need_binary(tls=True),
-        ("--tls-port", str(port), "--tls-cert-file", files.cert, "--tls-key-file", files.key,
-         "--tls-ca-cert-file", files.ca, "--tls-auth-clients", "optional"),
-        port=port,
-        plain=False,
-        options={"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False},
-    )  # fmt: skip
-    with secured:
-        yield files, port
-
-
-def test_tls_with_the_right_certificate(tls: tuple[Tls, int]) -> None:
+def test_tls_with_the_right_certificate(tls: tuple[Certificates, int]) -> None:
     files, port = tls
-    with RedisStore("localhost", port, ssl=True, ssl_ca_certs=files.ca) as store:
+    with RedisStore("localhost", port, ssl=True, ssl_ca_certs=files.authority) as store:
         session = store.session("s")
         session.add_message("user", "secret")
         assert session.count() == 1
-    with open_store(f"rediss://localhost:{port}/0?ssl_ca_certs={files.ca}") as opened:
+    with open_store(f"rediss://localhost:{port}/0?ssl_ca_certs={files.authority}") as opened:
         assert opened.session("s").count() == 1
     given = RedisSession(
-        "localhost", port, ssl=True, ssl_ca_certs=Path(files.ca), ssl_certfile=files.cert, ssl_keyfile=files.key,
-        session_id="s",
+        "localhost", port, ssl=True, ssl_ca_certs=files.authority, ssl_certfile=files.certificate,
+        ssl_keyfile=files.key, session_id="s",
     )  # fmt: skip
     assert given.count() == 1
     assert (
-        asyncio.run(AsyncRedisSession("localhost", port, ssl=True, ssl_ca_certs=files.ca, session_id="s").count()) == 1
+        asyncio.run(
+            AsyncRedisSession("localhost", port, ssl=True, ssl_ca_certs=files.authority, session_id="s").count()
+        )
+        == 1
     )
 
 
-def test_tls_with_a_wrong_certificate_or_name_is_refused(tls: tuple[Tls, int]) -> None:
+def test_tls_with_a_wrong_certificate_or_name_is_refused(tls: tuple[Certificates, int]) -> None:
     files, port = tls
     wrong: list[dict[str, Any]] = [
-        {"host": "localhost", "ssl_ca_certs": files.other_ca},
+        {"host": "localhost", "ssl_ca_certs": files.stranger},
         {"host": "localhost"},
-        {"host": "127.0.0.1", "ssl_ca_certs": files.ca},
+        {"host": "127.0.0.1", "ssl_ca_certs": files.authority},
     ]
     for arguments in wrong:
         with pytest.raises(BackendUnavailableError, match=r"(?i)certificate|hostname"):

@@ -17,12 +17,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+
+from servers.tls import Certificates
 
 PASSWORD = "integration-secret"  # noqa: S105 - of servers that live for a test
 LOCALHOST = "127.0.0.1"
@@ -39,6 +42,15 @@ class Binaries:
     @property
     def name(self) -> str:
         return f"postgres-{self.version}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether it was built with TLS."""
+        program = self.folder / "pg_config"
+        if not program.exists():
+            return False
+        said = subprocess.run([str(program), "--configure"], capture_output=True, text=True, check=False)
+        return "--with-openssl" in said.stdout or "--with-ssl" in said.stdout
 
 
 @dataclass
@@ -171,8 +183,10 @@ def find_binaries() -> list[Binaries]:
     return found
 
 
-def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -> OwnServer:
-    """Make a new cluster and start it; the caller calls `remove()`."""
+def make_server(
+    binaries: Binaries, *, settings: dict[str, str] | None = None, tls: Certificates | None = None
+) -> OwnServer:
+    """Make a new cluster and start it; the caller calls `remove()`. With `tls` it takes no other connections."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-for-tests-"))
     folder.chmod(0o755)
     user = as_ordinary_user()
@@ -196,6 +210,7 @@ def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -
         "unix_socket_directories": "",
         "max_connections": "150",
         **(settings or {}),
+        **(_speak_tls(data, tls, user) if tls is not None else {}),
     }
     url = f"postgresql://postgres:{PASSWORD}@{LOCALHOST}:{port}/postgres"
     server = OwnServer(url=url, name=binaries.name, binaries=binaries, folder=folder, port=port, settings=all_settings)
@@ -205,6 +220,43 @@ def make_server(binaries: Binaries, *, settings: dict[str, str] | None = None) -
         server.remove()
         raise
     return server
+
+
+def make_replica(primary: OwnServer) -> OwnServer:
+    """Copy a server to one that follows it, and start that; the caller calls `remove()`."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-for-tests-"))
+    folder.chmod(0o755)
+    user = as_ordinary_user()
+    binaries = _reachable(primary.binaries, folder)
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if user:
+        os.chown(data, user["user"], user["group"])
+    copy = [str(binaries.folder / "pg_basebackup"), "-D", str(data), "-R", "-c", "fast", "-d", primary.url]
+    made = subprocess.run(copy, capture_output=True, text=True, cwd="/", check=False, **user)
+    if made.returncode:
+        raise RuntimeError(f"pg_basebackup of {primary.name} failed:\n{made.stdout}{made.stderr}")
+    port = free_port()
+    settings = {**primary.settings, "port": str(port)}
+    url = f"postgresql://postgres:{PASSWORD}@{LOCALHOST}:{port}/postgres"
+    replica = OwnServer(url, primary.name, binaries=binaries, folder=folder, port=port, settings=settings)
+    try:
+        replica.start()
+    except BaseException:
+        replica.remove()
+        raise
+    return replica
+
+
+def _speak_tls(data: Path, files: Certificates, user: dict[str, Any]) -> dict[str, str]:
+    """Have a cluster take TLS and nothing else; return its settings."""
+    (data / "pg_hba.conf").write_text(f"hostssl all all {LOCALHOST}/32 scram-sha-256\n")
+    for name, path in (("server.crt", files.certificate), ("server.key", files.key)):
+        copy = Path(shutil.copy(path, data / name))
+        copy.chmod(0o600)
+        if user:
+            os.chown(copy, user["user"], user["group"])
+    return {"ssl": "on"}
 
 
 def _reachable(binaries: Binaries, folder: Path) -> Binaries:
@@ -218,10 +270,10 @@ def _reachable(binaries: Binaries, folder: Path) -> Binaries:
 
 def engine_answers() -> bool:
     """Whether a container engine can be asked for a server."""
+    if find_spec("docker") is None or find_spec("testcontainers") is None:
+        return False
     try:
-        import docker  # type: ignore[import-untyped, unused-ignore]
-
-        return bool(docker.from_env(timeout=2).ping())
+        return bool(import_module("docker").from_env(timeout=2).ping())
     except Exception:  # noqa: BLE001 - whatever is wrong with it: there is none
         return False
 
@@ -229,11 +281,8 @@ def engine_answers() -> bool:
 @contextlib.contextmanager
 def container() -> Iterator[Server]:
     """A server in a container."""
-    from testcontainers.community.postgres import (  # type: ignore[import-not-found, unused-ignore]
-        PostgresContainer,
-    )
-
-    with PostgresContainer("postgres:18-alpine", driver=None) as running:
+    make = import_module("testcontainers.community.postgres").PostgresContainer
+    with make("postgres:18-alpine", driver=None) as running:
         yield Server(running.get_connection_url(), "postgres-container")
 
 

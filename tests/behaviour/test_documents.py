@@ -160,6 +160,8 @@ FAULTS: list[tuple[Any, str]] = [
     (document(session_id=None), r"\$.session_id"), (document(session_id="\n"), r"\$.session_id"),
     (document(created_at=5), r"\$.created_at"), (document(created_at="yesterday"), r"\$.created_at"),
     (document(created_at="2026-13-01T00:00:00Z"), r"\$.created_at"),
+    (document(created_at="0001-01-01T00:00:00+14:00"), r"\$.created_at"),
+    (document({**message("a"), "created_at": "9999-12-31T23:59:59-00:01"}), r"\$.messages\[0\].created_at"),
     (document(created_at="2026-01-01T00:00:00"), r"\$.created_at"), (document(messages=None), r"\$.messages"),
     (document(messages={}), r"\$.messages"), (document(messages=()), r"\$.messages"),
     (document(5), r"\$.messages\[0\]"), (document(message("a"), None), r"\$.messages\[1\]"),
@@ -177,6 +179,12 @@ FAULTS: list[tuple[Any, str]] = [
     (document(metadata=None), r"\$.metadata"), (document(metadata=[]), r"\$.metadata"),
     (document(metadata={"": 1}), r"\$.metadata"), (document(metadata={"a\n": 1}), r"\$.metadata"),
     (document(metadata={"a": {1}}), r"\$.metadata.a"), (document(metadata={1: 1}), r"\$.metadata"),
+    (GOOD.replace('"n": 1', '"n": ' + "[" * 1_500 + "NaN" + "]" * 1_500), r"\$.messages\[0\]"),
+    (document(version=[10**5000]), r"\$.version"), (document(created_at=[10**5000]), r"\$.created_at"),
+    ({**document(), (10**5000,): 1}, r"\$: a tuple is not a field"),
+    (document(created_at="0001-01-01T00:00:00+00:01"), r"\$.created_at"),
+    (document(created_at="9999-12-31T23:59:59-00:01"), r"\$.created_at"),
+    (document({**message("a"), "created_at": "9999-12-31T23:59:59-23:59"}), r"\$.messages\[0\].created_at"),
 ]  # fmt: skip
 
 

@@ -49,6 +49,18 @@ def test_keys_are_literal(store: BaseStore) -> None:
         assert len(session.metadata()) == len(KEYS) - index - 1
 
 
+def test_a_key_that_cannot_be_hashed_is_refused_like_any_other(store: BaseStore) -> None:
+    session = store.session("s")
+    unhashable: Any = ["key"]
+    for call in (
+        partial(session.set, unhashable, 1),
+        partial(session.get, unhashable),
+        partial(session.remove, unhashable),
+    ):
+        with pytest.raises(ValidationError, match="key"):
+            call()
+
+
 @pytest.mark.parametrize("key", ["", 5, None, "a\x00b", "a\nb", "\x9f", "\ud800", "é" * 257, b"key"])
 def test_bad_keys_are_refused(store: BaseStore, key: Any) -> None:
     session = store.session("s")

@@ -12,7 +12,7 @@ from openstackai_sessions_core.backend import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
 )
@@ -77,11 +77,11 @@ class AsyncFaultyStore(AsyncBaseStore):
         self._leave()
         return outcome
 
-    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
         self._enter("read")
         return await self.real.read(session_id, limit=limit, before=before)
 
-    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         self._enter("scan")
         return await self.real.scan(session_id, life, after=after, until=until, limit=limit)
 

@@ -13,7 +13,7 @@ from openstackai_sessions_core.backend import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
 )
@@ -76,11 +76,11 @@ class FaultyStore(BaseStore):
         self._leave()
         return outcome
 
-    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
         self._enter("read")
         return self.real.read(session_id, limit=limit, before=before)
 
-    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         self._enter("scan")
         return self.real.scan(session_id, life, after=after, until=until, limit=limit)
 

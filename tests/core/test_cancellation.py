@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from core.async_faulty import AsyncFaultyStore
-from openstackai_sessions_core import AsyncInMemoryStore, AsyncSession, Message, OutcomeUnknownError, SessionEvent
+from openstackai_sessions_core import (
+    AsyncInMemoryStore,
+    AsyncSession,
+    Message,
+    OutcomeUnknownError,
+    SessionEvent,
+    _async_session,
+)
 from openstackai_sessions_core.backend import NewMessage, Operation, Outcome
 
 
@@ -177,3 +186,46 @@ async def test_sync_sessions_refuse_async_handlers() -> None:
         session.on(SessionEvent.MESSAGE_ADDED)(handler)
     session.on(SessionEvent.MESSAGE_ADDED, lambda message: handler(message))  # noqa: PLW0108 - the point
     session.add_message("user", "the lambda's coroutine is closed and logged")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks of Python 3.10 do not tell whether they were cancelled")
+async def test_a_handler_that_waits_for_something_cancelled_harms_no_write(caplog: pytest.LogCaptureFixture) -> None:
+    session: AsyncSession = AsyncInMemoryStore().session("s")
+    seen: list[Message] = []
+
+    async def waits(_: Message) -> None:
+        other = asyncio.ensure_future(asyncio.sleep(10))
+        other.cancel()
+        await other
+
+    session.on(SessionEvent.MESSAGE_ADDED, waits)
+    session.on(SessionEvent.MESSAGE_ADDED, seen.append)
+    assert [await session.add_message("user", "x")] == seen
+    assert "waits" in caplog.text
+
+
+async def test_large_writes_of_every_shape_are_encoded_away_from_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def noting(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            threads.append(threading.get_ident())
+            return function(*arguments)
+
+        return call
+
+    for name in ("encode_batch", "encode_metadata"):
+        monkeypatch.setattr(_async_session, name, noting(getattr(_async_session, name)))
+    session: AsyncSession = AsyncInMemoryStore().session("s")
+    text = "x" * 1_000_000
+    await session.add_message("user", [{"type": "image", "data": text}])
+    await session.add_message("user", {"data": {"deep": text}})
+    await session.add_messages([{"content": "x" * 10_000}] * 100)
+    await session.add_messages([{"content": {str(number): number for number in range(50_000)}}])
+    await session.set("key", [text])
+    await session.update({str(number): "x" * 100_000 for number in range(10)})
+    assert len(threads) == 6
+    assert threading.get_ident() not in threads
+    await session.add_message("user", "small")
+    await session.set("key", "small")
+    assert threads[6:] == [threading.get_ident()] * 2

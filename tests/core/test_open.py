@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -22,6 +24,7 @@ from openstackai_sessions_core import (
     open_async_store,
     open_store,
 )
+from openstackai_sessions_core.backend import ImportedMessage, NewMessage, Operation, SessionImport
 
 
 def test_memory_is_new_each_time() -> None:
@@ -33,7 +36,8 @@ def test_memory_is_new_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["memory://host", "memory:///path", "memory://?x=1", "", "x", "/path", "://", "a b://x", 5, None]
+    "url",
+    ["memory://host", "memory:///path", "memory://?x=1", "memory://[", "", "x", "/path", "://", "a b://x", 5, None],
 )
 def test_bad_urls_are_refused(url: object) -> None:
     with pytest.raises(ValidationError):
@@ -90,8 +94,12 @@ def test_sessions_in_memory_are_private_unless_a_store_is_shared() -> None:
     [
         {"retry_timeout": -1},
         {"retry_timeout": "5"},
+        {"retry_timeout": 10**400},
         {"op_id_ttl": 29},
         {"op_id_ttl": float("nan")},
+        {"op_id_ttl": 1e308},
+        {"op_id_ttl": 1e13},
+        {"op_id_ttl": 10**400},
         {"retry_timeout": 700},
         {"limits": 5},
         {"clock": 5},
@@ -177,3 +185,82 @@ def test_memory_works_after_a_fork_under_load() -> None:
         for thread in threads:
             thread.join()
     assert store.session("child").count() == 0
+
+
+HUGE = 10**5000
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.get_messages(-HUGE),
+        lambda session: session.get_messages(before=-HUGE),
+        lambda session: session.iter_messages(page_size=-HUGE),
+        lambda session: session.add_messages([{HUGE: 1}]),
+        lambda session: session.import_data({}, mode=HUGE),
+        lambda session: session.on(HUGE, print),
+        lambda session: session.on(SessionEvent.MESSAGE_ADDED, HUGE),
+        lambda session: session.store.session("s", ttl=HUGE),
+        lambda _: InMemoryStore(op_id_ttl=HUGE),
+        lambda _: Limits(message_bytes=-HUGE),
+    ],
+)
+def test_numbers_too_long_to_print_are_refused_like_others(call: Callable[[Session], object]) -> None:
+    with pytest.raises(ValidationError):
+        call(InMemorySession())
+
+
+def test_handlers_registered_by_many_threads_are_all_called() -> None:
+    session = InMemorySession()
+    called: list[Message] = []
+    barrier = threading.Barrier(8)
+
+    def register() -> None:
+        barrier.wait()
+        for _ in range(250):
+            session.on(SessionEvent.MESSAGE_ADDED, called.append)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=register) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    session.add_message("user", "x")
+    assert len(called) == 8 * 250
+
+
+def test_an_append_struck_by_ctrl_c_leaves_no_part_of_a_batch() -> None:
+    class Struck(list[NewMessage]):
+        def __iter__(self) -> Iterator[NewMessage]:
+            yield self[0]
+            yield self[1]
+            raise KeyboardInterrupt
+
+    store, op = InMemoryStore(), Operation("op", b"")
+    batch = [NewMessage(str(index), b"{}", given=True) for index in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        store.append("s", op, Struck(batch), ttl=None)
+    assert store.read("s", limit=None, before=None) == []
+    assert store.append("s", op, batch, ttl=None).added == [True, True, True]
+    assert [record[0] for record in store.read("s", limit=None, before=None)] == [1, 2, 3]
+
+
+def test_an_import_struck_by_ctrl_c_keeps_the_old_content() -> None:
+    class Struck(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            raise KeyboardInterrupt
+
+    store = InMemoryStore()
+    session = store.session("s")
+    session.add_message("user", "kept")
+    content = SessionImport(None, [ImportedMessage("a", 1, b"{}"), ImportedMessage(Struck("b"), 1, b"{}")], {}, False)
+    with pytest.raises(KeyboardInterrupt):
+        store.replace("s", Operation("op", b""), content, ttl=None)
+    assert session.get_messages() == [{"role": "user", "content": "kept"}]

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# The backend that "Write a backend" shows.
+BACKEND = ROOT / "examples" / "sessions-in-a-folder" / "src"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/**/*.md", "packages/*/README.md")
@@ -59,7 +61,7 @@ def model() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if programs((ROOT / page).read_text("utf-8"))])
 def test_the_examples_of_a_page_run_and_print_what_it_says(page: str, tmp_path: Path, model: dict[str, str]) -> None:
-    environment = os.environ | model | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONIOENCODING": "utf-8"}
+    environment = os.environ | model | {"PYTHONPATH": str(BACKEND), "PYTHONIOENCODING": "utf-8"}
     for source in programs((ROOT / page).read_text("utf-8")):
         script = tmp_path / "examples.py"
         script.write_text(source, "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, cast
 
 import agents
@@ -198,6 +199,37 @@ async def test_every_kind_of_item_comes_back_exactly(
         "reasoning",
         "web_search_call",
     }
+
+
+class Status(str, Enum):
+    """What many a tool returns: text that is a member of an enum."""
+
+    READY = "ready"
+
+
+@agents.function_tool
+def status() -> Status:
+    return Status.READY
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["run", "streamed"])
+async def test_text_that_is_an_enum_is_kept_as_the_plain_text_that_the_model_is_sent(
+    session: Session | AsyncSession, streamed: bool
+) -> None:
+    model = StandInModel(call("status", "c1"), say("Ready"))
+    agent = agents.Agent(name="Assistant", model=model, tools=[status])
+    await _run(agent, Status.READY, session, streamed)
+    items = await stored(session)
+    assert outline(items) == ["user: ready", "call c1: status", "output c1: ready", "assistant: Ready"]
+    assert {type(items[0]["content"]), type(items[2]["output"])} == {str}
+
+
+async def test_an_emoji_that_came_in_two_halves_is_kept_whole(session: Session | AsyncSession) -> None:
+    # Some servers cut a stream between the halves of what UTF-16 writes in two; the SDK puts them side by side.
+    halves, half = "Hi \ud83d\ude00", "lone \ud83d, \ufeffe\u0301"
+    agent = Agent(name="Assistant", session=session, model=StandInModel([say(halves), say(half)]))
+    await Runner.run(agent, halves)
+    assert outline(await stored(session)) == ["user: Hi \U0001f600", "assistant: Hi \U0001f600", f"assistant: {half}"]
 
 
 async def test_item_ids_are_data_and_may_repeat(session: Session | AsyncSession) -> None:
@@ -428,6 +460,14 @@ async def test_input_that_is_not_json_is_refused_and_nothing_of_it_is_kept(
     items: Any = [{"role": "user", "content": [{"type": "input_text", "text": "Hi", "score": float("nan")}]}]
     with pytest.raises(SerializationError):
         await _run(agent, items, session, streamed)
+    assert await stored(session) == []
+
+
+async def test_an_item_that_contains_itself_is_refused(session: Session | AsyncSession) -> None:
+    item: Any = {"role": "user", "content": []}
+    item["content"].append(item)
+    with pytest.raises(SerializationError, match="containing itself"):
+        await as_agents_session(session).add_items([item])
     assert await stored(session) == []
 
 

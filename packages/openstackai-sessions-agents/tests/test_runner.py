@@ -113,10 +113,14 @@ async def test_the_session_of_an_agent_used_as_a_tool_is_left_alone(
     assert await stored(theirs) == []
 
 
-async def test_a_session_given_to_as_tool_is_used(new_session: NewSession) -> None:
+@pytest.mark.parametrize("how", ["by name", "by position"])
+async def test_a_session_given_to_as_tool_is_used(new_session: NewSession, how: str) -> None:
     mine, given = new_session("mine"), new_session("given")
     expert = Agent(name="Expert", model=StandInModel(say("42"), say("43")), session=mine)
-    tool = expert.as_tool("ask", "Asks", session=given)
+    if how == "by name":
+        tool = expert.as_tool("ask", "Asks", session=given)
+    else:
+        tool = expert.as_tool("ask", "Asks", None, True, None, None, None, None, None, None, given)
     for number in ("1", "2"):
         model = StandInModel(call("ask", f"c{number}", input=f"What is {number}?"), say("Well"))
         await Runner.run(Agent(name="Assistant", model=model, tools=[tool]), "Go")
@@ -277,4 +281,5 @@ def test_no_frame_of_the_runner_holds_the_runs_data_once_it_has_failed(
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         ours = [frame for frame in frames if frame.f_code.co_filename == inspect.getfile(Runner)]
         assert len(ours) == 1
-        assert not {"input", "starting_agent", "context", "session"} & set(ours[0].f_locals)
+        held = set(ours[0].f_locals)
+        assert not {"input", "starting_agent", "context", "session", "previous_response_id", "conversation_id"} & held

@@ -19,6 +19,9 @@ from openstackai_sessions_sqlite import (
     SQLiteStore,
     open_sqlite_store,
 )
+from openstackai_sessions_sqlite._connection import Synchronous
+from openstackai_sessions_sqlite._engine import Engine
+from openstackai_sessions_sqlite._registry import registry
 
 Make = Callable[..., object]
 MAKERS: list[Make] = [SQLiteSession, AsyncSQLiteSession, SQLiteStore, AsyncSQLiteStore]
@@ -304,3 +307,21 @@ def test_a_database_in_memory_goes_with_its_handle(path: Path) -> None:
     del engine
     gc.collect()  # an unclosed connection would warn, and a warning fails the test
     assert not path.exists()
+
+
+def test_threads_that_come_first_to_a_store_in_memory_share_one_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    make = registry.engine
+
+    def make_slowly(path: str, synchronous: Synchronous) -> Engine:
+        both.wait(5)
+        return make(path, synchronous)
+
+    monkeypatch.setattr(registry, "engine", make_slowly)
+    with SQLiteStore(":memory:") as store:
+        threads = [threading.Thread(target=store.session("a").set, args=(key, 1)) for key in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert store.session("a").metadata() == {"one": 1, "two": 1}

@@ -126,13 +126,13 @@ def test_long_and_large_sessions_are_kept_in_part() -> None:
     recent.commit()
     found = recent.find(1, "s", 10, 0)
     assert found is not None
-    assert [entry.position for entry in found] == [1, 2, 3, 4, 5]
+    assert [entry[0] for entry in found] == [1, 2, 3, 4, 5]
     recent.note_append("s", [record(position) for position in range(6, 2 * MOST)], None, begins=False)
     recent.commit()
     assert recent.find(1, "s", MOST, 0) is None
     found = recent.find(1, "s", 50, 0)
     assert found is not None
-    assert [entry.position for entry in found] == list(range(2 * MOST - 50, 2 * MOST))
+    assert [entry[0] for entry in found] == list(range(2 * MOST - 50, 2 * MOST))
     recent.note_append("s", [record(2 * MOST, SESSION_BYTES)], None, begins=False)
     recent.commit()
     assert recent.find(1, "s", 1, 0) is None

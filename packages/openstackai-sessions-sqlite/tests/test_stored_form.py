@@ -42,6 +42,7 @@ def test_the_file_says_what_it_is(store: SQLiteStore, path: Path) -> None:
         ).fetchall()
     assert names == [
         ("index", "messages_by_id"),
+        ("index", "messages_by_position"),
         ("index", "sessions_by_deadline"),
         ("table", "messages"),
         ("table", "metadata"),
@@ -58,7 +59,7 @@ def test_rows_of_a_session(store: SQLiteStore, path: Path) -> None:
     store.write_metadata("ann", Operation("op-3", DIGEST), {"name": b'"Ann"'}, [], ttl=None)
     store.pop("ann", Operation("op-4", DIGEST), ttl=None)
     assert rows(path, "SELECT * FROM sessions") == [(1, None, "ann", 3, 1, 9, NOW, NOW, 60_000_000, NOW + 60_000_000)]
-    assert rows(path, "SELECT * FROM messages") == [(1, 1, "m-1", NOW, '{"content":"hé"}')]
+    assert rows(path, "SELECT * FROM messages") == [(1, 1, 1, "m-1", NOW, '{"content":"hé"}')]
     assert rows(path, "SELECT * FROM metadata") == [(1, "name", '"Ann"')]
     forget_at = NOW + 600_000_000
     assert rows(path, "SELECT * FROM operations") == [

@@ -12,6 +12,8 @@ from openstackai_sessions_core import AsyncSession, JSONObject, Message, Session
 
 __all__ = ["SessionLike", "as_agents_session"]
 
+DEPTH = 64  # what is nested deeper, or contains itself, no session takes
+
 SessionLike: TypeAlias = Session | AsyncSession | agents.Session
 """What an agent can carry and a run can be given: a session of ours, sync or async, or any session of the SDK."""
 
@@ -22,9 +24,9 @@ def as_agents_session(session: SessionLike) -> agents.Session:
     `await agents.Runner.run(agent, "Hello", session=as_agents_session(session))`
 
     Each item of a run becomes one message, exactly as the SDK gives it; the items of one call become one batch, all
-    or none. The handle stays the caller's: its events fire, and nobody closes it. A sync session is used from worker
-    threads, so its handlers run there, and the event loop never waits for its store. A session of the SDK is
-    returned as it is.
+    or none. (Text is kept as the model is sent it: a member of an enum as plain text, an emoji in one piece.) The
+    handle stays the caller's: its events fire, and nobody closes it. A sync session is used from worker threads, so
+    its handlers run there, and the event loop never waits for its store. A session of the SDK is returned as it is.
 
     Raises `ValidationError` for anything else.
     """
@@ -103,7 +105,23 @@ def _limit(limit: int | None, settings: SessionSettings | None) -> int | None:
 # Items carry ids of their own, which repeat (a chat-completions model calls every item "__fake_id__"): they are data,
 # and never become message ids.
 def _messages(items: list[TResponseInputItem]) -> list[JSONObject]:
-    return cast("list[JSONObject]", items)
+    return [cast("JSONObject", _plain(item, 0)) for item in items]
+
+
+def _plain(value: object, depth: int) -> object:
+    """The value with its text as JSON has it, which is what the model is sent; the session refuses all that differs.
+
+    A tool may return a member of an enum, which is text too, and a stream may have cut an emoji in two.
+    """
+    if isinstance(value, str):
+        if type(value) is str and value.isascii():
+            return value
+        return str.__str__(value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    if depth > DEPTH:
+        return value
+    if isinstance(value, dict):
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
+    return [_plain(item, depth + 1) for item in value] if isinstance(value, list) else value
 
 
 def _item(message: Message) -> TResponseInputItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
@@ -130,6 +131,7 @@ class Agent(agents.Agent[TContext], Generic[TContext]):
         @functools.wraps(agents.Agent.as_tool)
         def as_tool(self, *arguments: object, **options: object) -> FunctionTool:
             # The session that the agent carries stays out of it; one that is given here is the caller's wish.
-            if options.get("session") is not None:
-                options["session"] = as_agents_session(options["session"])
-            return super().as_tool(*arguments, **options)
+            given = inspect.signature(super().as_tool).bind(*arguments, **options)
+            if given.arguments.get("session") is not None:
+                given.arguments["session"] = as_agents_session(given.arguments["session"])
+            return super().as_tool(*given.args, **given.kwargs)

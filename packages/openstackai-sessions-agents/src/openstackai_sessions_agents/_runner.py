@@ -67,6 +67,7 @@ class Runner(agents.Runner):
         finally:
             # The SDK empties its frames where an error must not carry a run's data; this frame is one more of them.
             del starting_agent, input, context, hooks, run_config, error_handlers, session
+            del previous_response_id, conversation_id
 
     @classmethod
     @override
@@ -105,6 +106,7 @@ class Runner(agents.Runner):
             )
         finally:
             del starting_agent, input, context, hooks, run_config, error_handlers, session
+            del previous_response_id, conversation_id
 
     @classmethod
     @override

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from openstackai_sessions_core._errors import ValidationError
+from openstackai_sessions_core._errors import ValidationError, brief
 
 __all__ = [
     "check_before",
@@ -25,20 +24,20 @@ MAX_TTL = 100 * 365.25 * 24 * 3600
 def check_limit(value: object) -> int:
     """A count of things wanted: an int of at least 0."""
     if type(value) is not int or value < 0:
-        raise ValidationError(f"limit must be an int of at least 0, not {value!r}")
+        raise ValidationError(f"limit must be an int of at least 0, not {brief(value)}")
     return value
 
 
 def check_before(value: object) -> int:
     """A position: an int of at least 1."""
     if type(value) is not int or value < 1:
-        raise ValidationError(f"before must be a position (an int of at least 1), not {value!r}")
+        raise ValidationError(f"before must be a position (an int of at least 1), not {brief(value)}")
     return value
 
 
 def check_page_size(value: object) -> int:
     if type(value) is not int or value < 1:
-        raise ValidationError(f"page_size must be an int of at least 1, not {value!r}")
+        raise ValidationError(f"page_size must be an int of at least 1, not {brief(value)}")
     return value
 
 
@@ -47,26 +46,28 @@ def check_ttl(value: object) -> int | None:
     if value is None:
         return None
     if type(value) not in (int, float) or not MIN_TTL <= value <= MAX_TTL:  # type: ignore[operator]
-        raise ValidationError(f"ttl must be a number of seconds between 0.001 and 100 years, or None, not {value!r}")
+        raise ValidationError(
+            f"ttl must be a number of seconds between 0.001 and 100 years, or None, not {brief(value)}"
+        )
     assert isinstance(value, (int, float))
     return round(value * SECOND)
 
 
 def check_seconds(name: str, value: object, *, least: float = 0.0) -> float:
-    """A duration in seconds: a finite int or float of at least `least`."""
-    if type(value) not in (int, float) or not (math.isfinite(value) and value >= least):  # type: ignore[arg-type,operator]
-        raise ValidationError(f"{name} must be a number of seconds of at least {least:g}, not {value!r}")
+    """A duration in seconds: an int or float of at least `least` and at most 100 years."""
+    if type(value) not in (int, float) or not least <= value <= MAX_TTL:  # type: ignore[operator]
+        raise ValidationError(f"{name} must be a number of seconds between {least:g} and 100 years, not {brief(value)}")
     assert isinstance(value, (int, float))
     return float(value)
 
 
 def check_flag(name: str, value: object) -> bool:
     if type(value) is not bool:
-        raise ValidationError(f"{name} must be True or False, not {value!r}")
+        raise ValidationError(f"{name} must be True or False, not {brief(value)}")
     return value
 
 
 def check_callable(name: str, value: Callable[[], float]) -> Callable[[], float]:
     if not callable(value):
-        raise ValidationError(f"{name} must be callable, not {value!r}")
+        raise ValidationError(f"{name} must be callable, not {brief(value)}")
     return value

@@ -21,7 +21,10 @@ Self = TypeVar("Self", bound="AsyncBaseStore")
 
 
 class AsyncBaseStore(AsyncSessionStore):
-    """Inherit from this and write the primitives of `AsyncSessionStore`; the rest of a store is here."""
+    """Inherit from this and write the primitives of `AsyncSessionStore`; the rest of a store is here.
+
+    `options` are the settings that your own `__init__` was given, as a `StoreOptions`; None stands for the defaults.
+    """
 
     def __init__(self, options: StoreOptions | None = None) -> None:
         self._options = options or StoreOptions()

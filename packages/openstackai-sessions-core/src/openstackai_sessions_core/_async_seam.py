@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -81,9 +82,23 @@ def check_handler(handler: Handler) -> None:
 
 
 async def call_handler(handler: Handler, arguments: tuple[object, ...]) -> None:
-    result: Any = handler(*arguments)
-    if inspect.isawaitable(result):
-        await result
+    before = _cancellations()
+    try:
+        result: Any = handler(*arguments)
+        if inspect.isawaitable(result):
+            await result
+    except asyncio.CancelledError as error:
+        if before is None or _cancellations() != before:
+            raise
+        raise RuntimeError("the handler waited for something that was cancelled") from error
+
+
+def _cancellations() -> int | None:
+    """How often this task has been asked to end; None on Python 3.10, where tasks do not tell."""
+    if sys.version_info >= (3, 11):
+        task = asyncio.current_task()
+        return task.cancelling() if task is not None else None
+    return None
 
 
 # A task that a handler starts inherits the context, so the queue names the task that it belongs to.

@@ -50,18 +50,21 @@ from openstackai_sessions_core._errors import (
     SessionClosedError,
     SessionError,
     ValidationError,
+    brief,
 )
 from openstackai_sessions_core._events import (
     Firing,
     Handler,
+    MessageEvent,
     SessionEvent,
+    SessionWideEvent,
     Subscriptions,
     check_event,
 )
 from openstackai_sessions_core._ids import check_id, check_key, check_session_id, uuid7
 from openstackai_sessions_core._json import JSONInput, JSONObject, JSONValue
 from openstackai_sessions_core._message import Message, restore_message
-from openstackai_sessions_core._records import Operation, Outcome, Record
+from openstackai_sessions_core._records import Operation, Outcome, RecordTuple
 
 __all__ = ["AsyncSession"]
 
@@ -91,7 +94,7 @@ class AsyncSession:
         self._session_id = check_session_id(session_id)
         self._ttl = check_ttl(ttl)
         self._closed = False
-        self._subscriptions: Subscriptions | None = None
+        self._subscriptions = Subscriptions()
         # Operations of this handle whose outcome it has not learned; the first call that does fires their events.
         self._unknown: dict[str, None] = {}
 
@@ -173,8 +176,8 @@ class AsyncSession:
             events,
         )
         return [
-            restore_message(copy, record.id, record.position, record.created_at)
-            for copy, record in zip(encoded.copies, outcome.records, strict=True)
+            restore_message(copy, id, position, created_at)
+            for copy, (position, id, created_at, _) in zip(encoded.copies, outcome.records, strict=True)
         ]
 
     async def get_messages(self, limit: int | None = None, *, before: int | None = None) -> list[Message]:
@@ -213,7 +216,7 @@ class AsyncSession:
                 return
             for message in await self._decode(records):
                 yield message
-            after = records[-1].position
+            after = records[-1][0]
 
     async def pop_message(self, *, op_id: str | None = None) -> Message | None:
         """Remove the newest message and return it; None where there is none."""
@@ -244,6 +247,7 @@ class AsyncSession:
 
     async def set(self, key: str, value: JSONInput, *, op_id: str | None = None) -> None:
         """Store a metadata value under a key."""
+        check_key(key)
         await self._set(b"set", {key: value}, op_id)
 
     async def update(self, mapping: Mapping[str, object], *, op_id: str | None = None) -> None:
@@ -252,7 +256,11 @@ class AsyncSession:
 
     async def _set(self, kind: bytes, mapping: Mapping[str, object], op_id: str | None) -> None:
         op_id = self._operation_id(op_id)
-        encoded: EncodedMetadata = encode_metadata(kind, mapping, self._store.limits)
+        encoded: EncodedMetadata
+        if is_large((mapping,)):
+            encoded = await in_thread(encode_metadata, kind, mapping, self._store.limits)
+        else:
+            encoded = encode_metadata(kind, mapping, self._store.limits)
         if not encoded.values and op_id is None:
             return
         await self._write(
@@ -311,7 +319,7 @@ class AsyncSession:
         the same as once. Raises `ImportFormatError` with the path of the fault; then nothing has changed.
         """
         if mode not in ("replace", "append"):
-            raise ValidationError(f"mode must be 'replace' or 'append', not {mode!r}")
+            raise ValidationError(f"mode must be 'replace' or 'append', not {brief(mode)}")
         op_id = self._operation_id(op_id)
         append = mode == "append"
         content = await in_thread(lambda: parse_document(data, self._store.limits, append=append))
@@ -335,6 +343,18 @@ class AsyncSession:
     # -- Events -----------------------------------------------------------------------------------------------------
 
     @overload
+    def on(self, event: MessageEvent, handler: Callable[[Message], object]) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, event: Literal[SessionEvent.METADATA_CHANGED], handler: Callable[[str, JSONValue], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, event: Literal[SessionEvent.METADATA_REMOVED], handler: Callable[[str], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, event: SessionWideEvent, handler: Callable[[], object]) -> Callable[[], None]: ...
+    @overload
     def on(self, event: SessionEvent, handler: Handler) -> Callable[[], None]: ...
     @overload
     def on(self, event: SessionEvent) -> Callable[[HandlerT], HandlerT]: ...
@@ -350,25 +370,21 @@ class AsyncSession:
         if handler is None:
             return lambda function: (self.on(event, function), function)[1]
         if not callable(handler):
-            raise ValidationError(f"handler must be callable, not {handler!r}")
+            raise ValidationError(f"handler must be callable, not {brief(handler)}")
         check_handler(handler)
-        if self._subscriptions is None:
-            self._subscriptions = Subscriptions()
         return self._subscriptions.add(event, handler)
 
     def off(self, event: SessionEvent, handler: Handler) -> None:
         """Unsubscribe a handler; nothing happens where it is not subscribed."""
         check_event(event)
-        if self._subscriptions is not None:
-            self._subscriptions.remove(event, handler)
+        self._subscriptions.remove(event, handler)
 
     # -- Life -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Close the handle and drop its handlers; the store, which others may use, stays open. Idempotent."""
         self._closed = True
-        if self._subscriptions is not None:
-            self._subscriptions.clear()
+        self._subscriptions.clear()
 
     async def __aenter__(self: Self) -> Self:
         self._check_open()
@@ -414,7 +430,7 @@ class AsyncSession:
             raise
         # Popping is atomic: of several calls that learn of the same success, one fires.
         learned = self._unknown.pop(op.id, op) is None if self._unknown else False
-        if outcome.applied and self._subscriptions is not None and (learned or not outcome.repeated):
+        if outcome.applied and self._subscriptions and (learned or not outcome.repeated):
             subscriptions = self._subscriptions
             await fire(Firing(subscriptions, event, arguments) for event, arguments in events(outcome))
         reraise(cancellation)
@@ -428,7 +444,7 @@ class AsyncSession:
     async def _read(self, attempt: Callable[[], Awaitable[T]]) -> T:
         return await retry_read(self._store.retry_timeout, attempt)
 
-    async def _decode(self, records: Sequence[Record]) -> list[Message]:
+    async def _decode(self, records: Sequence[RecordTuple]) -> list[Message]:
         if len(records) > LARGE_READ:
             return await in_thread(decode_messages, records)
         return decode_messages(records)

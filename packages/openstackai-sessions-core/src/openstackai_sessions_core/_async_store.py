@@ -13,7 +13,7 @@ from openstackai_sessions_core._records import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
 )
@@ -67,7 +67,8 @@ class AsyncSessionStore(Protocol):
         """Append all messages or none, contiguous, after everything already stored.
 
         A message with a `given` id that is in the log is not stored again: its record is returned if the payloads are
-        equal, else `ConflictError` is raised and nothing is stored. An empty batch only remembers its operation.
+        equal, else `ConflictError` is raised and nothing is stored. Where all are in the log, `applied` and all of
+        `added` are False, and this is no write. An empty batch only remembers its operation.
         """
 
     @abstractmethod
@@ -91,26 +92,35 @@ class AsyncSessionStore(Protocol):
         *,
         ttl: int | None,
     ) -> Awaitable[Outcome]:
-        """Set all values and remove the keys in one step. Over `limits.metadata_bytes`: `LimitExceededError`."""
+        """Set all values and remove the keys in one step.
+
+        `LimitExceededError` where the session's metadata would be over `limits.metadata_bytes`; see `check_size`.
+        """
 
     @abstractmethod
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Awaitable[Outcome]:
         """Put an imported document in the place of what the session holds (or after it), in one step.
 
         Positions go on. A replaced session takes the document's `created_at` where it has one. Appending treats every
-        id as given, and sets the document's metadata over the session's.
+        id as given, sets the document's metadata over the session's, and never takes the document's `created_at`: a
+        session that it makes was created now. `LimitExceededError` as in `write_metadata`.
+
+        Nothing is done (`applied=False`) by a document that is empty where there is no session and, when appending, by
+        one that adds no message and has no metadata; any other import is a write. The outcome has no records.
         """
 
     @abstractmethod
     def delete(self, session_id: str, op: Operation) -> Awaitable[Outcome]:
-        """End this life of the session: messages, metadata, ttl and positions."""
+        """End this life of the session: messages, metadata, ttl and positions. What is remembered stays."""
 
     @abstractmethod
-    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Awaitable[Sequence[Record]]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Awaitable[Sequence[RecordTuple]]:
         """The newest `limit` messages (None: all) at positions below `before` (None: no bound), oldest first."""
 
     @abstractmethod
-    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Awaitable[Sequence[Record]]:
+    def scan(
+        self, session_id: str, life: int, *, after: int, until: int, limit: int
+    ) -> Awaitable[Sequence[RecordTuple]]:
         """The oldest `limit` messages at positions in (after, until], or none where that life has ended."""
 
     @abstractmethod
@@ -119,7 +129,7 @@ class AsyncSessionStore(Protocol):
 
     @abstractmethod
     def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Awaitable[Mapping[str, bytes]]:
-        """The values of those keys that exist (None: of all keys)."""
+        """The values of those keys that exist (None: of all keys), in any order: core sorts them."""
 
     @abstractmethod
     def load(self, session_id: str) -> Awaitable[Snapshot | None]:
@@ -139,4 +149,8 @@ class AsyncSessionStore(Protocol):
 
     @abstractmethod
     def close(self) -> Awaitable[None]:
-        """Release what the store opened itself; idempotent."""
+        """Release what the store opened itself; idempotent.
+
+        From then on every other primitive raises `SessionClosedError`: the backend sees to that. `durability` may still
+        answer.
+        """

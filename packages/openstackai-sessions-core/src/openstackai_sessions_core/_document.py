@@ -24,6 +24,7 @@ from openstackai_sessions_core._errors import (
     ImportTooLargeError,
     LimitExceededError,
     ValidationError,
+    brief,
 )
 from openstackai_sessions_core._ids import check_id, check_key, check_session_id
 from openstackai_sessions_core._json import JSONObject
@@ -57,11 +58,11 @@ def write_document(session_id: str, snapshot: Snapshot | None) -> JSONObject:
         "created_at": _format_time(held.created_at) if held else None,
         "messages": [
             {
-                "id": record.id,
-                "created_at": _format_time(record.created_at),
+                "id": id,
+                "created_at": _format_time(created_at),
                 "data": dict(message),
             }
-            for record, message in zip(records, decode_messages(records), strict=True)
+            for (_, id, created_at, _), message in zip(records, decode_messages(records), strict=True)
         ],
         "metadata": decode_metadata(held.metadata) if held else {},
     }
@@ -112,10 +113,10 @@ def _check_version(fields: dict[str, object]) -> None:
         raise ImportFormatError(f"$.format: must be {FORMAT!r}; this is not a session export")
     version = fields.get("version")
     if type(version) is not int or version < 1:
-        raise ImportFormatError(f"$.version: must be {VERSION}, not {_brief(version)}")
+        raise ImportFormatError(f"$.version: must be {VERSION}, not {brief(version)}")
     if version > VERSION:
         raise ImportFormatError(
-            f"$.version: {_brief(version)} is newer than {VERSION}, which this library reads; upgrade"
+            f"$.version: {brief(version)} is newer than {VERSION}, which this library reads; upgrade"
         )
 
 
@@ -125,7 +126,7 @@ def _check_names(fields: dict[str, object], wanted: tuple[str, ...], path: str) 
             raise ImportFormatError(f"{path}.{name}: is missing")
     for name in fields:
         if name not in wanted:
-            raise ImportFormatError(f"{path}: {_brief(name)} is not a field of version {VERSION}")
+            raise ImportFormatError(f"{path}: {brief(name)} is not a field of version {VERSION}")
 
 
 def _elements(messages: object) -> Iterable[object]:
@@ -152,7 +153,7 @@ def _encode_messages(elements: Iterable[object], limits: Limits) -> list[Importe
             element["id"],
         )
         if id in seen:
-            raise ImportFormatError(f"{path}.id: {_brief(id)} stands twice in the document")
+            raise ImportFormatError(f"{path}.id: {brief(id)} stands twice in the document")
         seen.add(id)
         created_at = _parse_time(element["created_at"], f"{path}.created_at")
         data, _ = encode_object(element["data"], f"{path}.data")
@@ -193,11 +194,6 @@ def _at(path: str, check: Callable[[object], T], value: object) -> T:
         raise ImportFormatError(f"{path}: {error}") from None
 
 
-def _brief(value: object) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge int"
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 _time = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:[Zz]|([+-])(\d\d):(\d\d))",
     re.ASCII,
@@ -217,10 +213,12 @@ def _parse_time(value: object, path: str) -> int:
         fraction, sign, hours, minutes = found.groups()[6:]
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
         micros = int((fraction or "0").ljust(6, "0"))
-        return to_microseconds(datetime(year, month, day, hour, minute, second, micros, timezone(offset)))
-    except ValueError:
+        time = datetime(year, month, day, hour, minute, second, micros, timezone(offset))
+        # In UTC it must still be a time: the offset may lead out of the years from 1 to 9999.
+        return to_microseconds(time.astimezone(timezone.utc))
+    except (ValueError, OverflowError):
         raise ImportFormatError(
-            f"{path}: must be a time such as '2026-01-31T12:00:00.000000Z', not {_brief(value)}"
+            f"{path}: must be a time such as '2026-01-31T12:00:00.000000Z', not {brief(value)}"
         ) from None
 
 
@@ -257,7 +255,7 @@ class _Reader:
         if len(found) < len(pairs):
             keys: set[str] = set()
             twice = next(key for key, _ in pairs if key in keys or keys.add(key))  # type: ignore[func-returns-value]
-            return self._fault(f"the key {_brief(twice)} stands twice")
+            return self._fault(f"the key {brief(twice)} stands twice")
         return found
 
     def _int(self, digits: str) -> object:
@@ -278,7 +276,7 @@ class _Reader:
         for _ in self._items("$", "}"):
             key = self._key()
             if key in fields:
-                raise ImportFormatError(f"$: the key {_brief(key)} stands twice")
+                raise ImportFormatError(f"$: the key {brief(key)} stands twice")
             path = f"$.{key[:60]}"
             if key == "messages" and self._peek() == "[":
                 if (
@@ -331,12 +329,14 @@ class _Reader:
         self._peek()
         try:
             value, self._at = self._decoder.raw_decode(self._text, self._at)
+            if self._faulty:
+                _find_fault(value, path)
+        except ImportFormatError:
+            raise
         except RecursionError:
             raise ImportFormatError(f"{path}: nested too deep") from None
         except ValueError as error:
             raise ImportFormatError(f"{path}: not JSON ({error})") from None
-        if self._faulty:
-            _find_fault(value, path)
         return value
 
     def _fail(self, path: str, text: str) -> NoReturn:

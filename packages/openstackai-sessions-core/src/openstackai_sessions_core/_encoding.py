@@ -26,6 +26,8 @@ __all__ = [
 
 LARGE_BATCH = 256
 LARGE_TEXT = 256 * 1024
+# An item of a list or dict takes about as long as a text of this length.
+ITEM = 16
 
 
 class EncodedBatch(NamedTuple):
@@ -54,11 +56,21 @@ def is_large(messages: Sequence[object]) -> bool:
     """Whether encoding these takes so long that an event loop should not wait for it."""
     if len(messages) > LARGE_BATCH:
         return True
-    for message in messages:
-        if isinstance(message, dict):
-            for value in message.values():
-                if isinstance(value, (str, list)) and len(value) > LARGE_TEXT:
-                    return True
+    left = LARGE_TEXT
+    waiting: list[object] = list(messages)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            left -= len(value)
+        elif isinstance(value, (dict, list)):
+            left -= ITEM * len(value)
+            if left > 0:
+                waiting += value
+                if isinstance(value, dict):
+                    waiting += value.values()
+        # What contains itself comes to an end here, too.
+        if left < 0:
+            return True
     return False
 
 

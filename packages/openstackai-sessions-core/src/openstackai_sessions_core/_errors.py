@@ -20,6 +20,7 @@ __all__ = [
     "StorageFullError",
     "UnsupportedError",
     "ValidationError",
+    "brief",
 ]
 
 
@@ -103,3 +104,12 @@ class StorageFullError(BackendError):
 
 class PoolTimeoutError(BackendError):
     """No connection became free in time. Nothing was applied: it is safe to try again."""
+
+
+def brief(value: object) -> str:
+    """A value as the text of an error shows it: cut short, and never the cause of another error."""
+    try:
+        text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge int"
+    except Exception:  # noqa: BLE001 - too deep, a huge int inside, or an object that cannot describe itself
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."

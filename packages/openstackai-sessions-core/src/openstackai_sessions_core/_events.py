@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import inspect
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from openstackai_sessions_core._errors import ValidationError
+from openstackai_sessions_core._errors import ValidationError, brief
 
 __all__ = [
     "Firing",
     "Handler",
+    "MessageEvent",
     "SessionEvent",
+    "SessionWideEvent",
     "Subscription",
     "Subscriptions",
     "check_event",
@@ -46,6 +49,12 @@ class SessionEvent(enum.Enum):
     """The session was deleted ()."""
 
 
+MessageEvent: TypeAlias = Literal[SessionEvent.MESSAGE_ADDED, SessionEvent.MESSAGE_REMOVED]
+SessionWideEvent: TypeAlias = Literal[
+    SessionEvent.SESSION_CLEARED, SessionEvent.SESSION_IMPORTED, SessionEvent.SESSION_DELETED
+]
+
+
 class Subscription:
     """One handler's place in the order of registration; inactive once unsubscribed."""
 
@@ -57,27 +66,31 @@ class Subscription:
 
 
 class Subscriptions:
-    """The handlers of one handle. Every list is replaced, never changed, so that dispatching needs no lock."""
+    """The handlers of one handle. Every change is one step on a list, so that threads need no lock."""
+
+    __slots__ = ("_by_event",)
 
     def __init__(self) -> None:
-        self._by_event: dict[SessionEvent, tuple[Subscription, ...]] = {}
+        self._by_event: dict[SessionEvent, list[Subscription]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there may be a handler: without any, nobody needs to make an event's arguments."""
+        return bool(self._by_event)
 
     def add(self, event: SessionEvent, handler: Handler) -> Callable[[], None]:
         subscription = Subscription(handler)
-        self._by_event[event] = (*self._by_event.get(event, ()), subscription)
+        self._by_event.setdefault(event, []).append(subscription)
         return functools.partial(self._drop, event, lambda other: other is subscription)
 
     def remove(self, event: SessionEvent, handler: Handler) -> None:
         self._drop(event, lambda other: other.handler == handler)
 
     def _drop(self, event: SessionEvent, chosen: Callable[[Subscription], bool]) -> None:
-        kept = []
-        for subscription in self._by_event.get(event, ()):
-            if chosen(subscription):
-                subscription.active = False
-            else:
-                kept.append(subscription)
-        self._by_event[event] = tuple(kept)
+        held = self._by_event.get(event, [])
+        for subscription in filter(chosen, held.copy()):
+            subscription.active = False
+            with contextlib.suppress(ValueError):  # another thread was faster
+                held.remove(subscription)
 
     def clear(self) -> None:
         for event in list(self._by_event):
@@ -85,7 +98,7 @@ class Subscriptions:
         self._by_event.clear()
 
     def of(self, event: SessionEvent) -> tuple[Subscription, ...]:
-        return self._by_event.get(event, ())
+        return tuple(self._by_event.get(event, ()))
 
 
 class Firing(NamedTuple):
@@ -98,7 +111,7 @@ class Firing(NamedTuple):
 
 def check_event(event: object) -> SessionEvent:
     if not isinstance(event, SessionEvent):
-        raise ValidationError(f"event must be a SessionEvent, such as SessionEvent.MESSAGE_ADDED, not {event!r}")
+        raise ValidationError(f"event must be a SessionEvent, such as SessionEvent.MESSAGE_ADDED, not {brief(event)}")
     return event
 
 

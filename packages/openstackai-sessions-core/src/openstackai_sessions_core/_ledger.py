@@ -28,7 +28,7 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 def encode_outcome(outcome: Outcome) -> bytes:
     """The text to keep with an operation. A popped message's payload is in it, an appended one's is not."""
-    popped = outcome.records[0].data if outcome.records and not outcome.added else None
+    popped = outcome.records[0][3] if outcome.records and not outcome.added else None
     records = [record[:3] for record in outcome.records]
     # Payloads are UTF-8 by contract; a broken one is not popped, so decoding cannot fail here.
     return _encode(

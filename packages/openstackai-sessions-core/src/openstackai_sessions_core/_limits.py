@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from openstackai_sessions_core._errors import LimitExceededError, ValidationError
+from openstackai_sessions_core._errors import LimitExceededError, ValidationError, brief
 
 __all__ = ["Limits", "check_size"]
 
@@ -30,9 +30,15 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if type(value) is not int or value < 1:
-                raise ValidationError(f"Limits.{field.name} must be an int of at least 1, not {value!r}")
+                raise ValidationError(f"Limits.{field.name} must be an int of at least 1, not {brief(value)}")
 
 
 def check_size(what: str, size: int, limit: int, setting: str) -> None:
+    """Raise `LimitExceededError` where `size` is over `limit`.
+
+    `what` is the thing that is too large, with which the error's text begins; `setting` is the name of the limit among
+    the fields of `Limits`. Core has checked all sizes but one before a store is called: that of a session's metadata
+    after the write, which is the bytes of its keys in UTF-8 and of its values.
+    """
     if size > limit:
         raise LimitExceededError(f"{what} is {size:,}, over the limit of {limit:,} (Limits.{setting})")

@@ -125,6 +125,7 @@ class InMemoryStore(BaseStore):
             known = _known(entry, messages)
             if len(known) < len(messages):
                 entry = self._touch(session_id, entry, now, ttl)
+            fresh: list[Record] = []
             records: list[Record] = []
             added: list[bool] = []
             for id, data, _ in messages:
@@ -133,12 +134,12 @@ class InMemoryStore(BaseStore):
                     added.append(False)
                     continue
                 assert entry is not None
-                record = Record(entry.next_position, id, now, data)
-                entry.next_position += 1
-                entry.log.append(record)
-                entry.by_id[id] = record
+                record = Record(entry.next_position + len(fresh), id, now, data)
+                fresh.append(record)
                 records.append(record)
                 added.append(True)
+            if entry is not None:
+                _add(entry, fresh, {record.id: record for record in fresh})
             return self._remember(session_id, op, now, Outcome(any(added), False, records, added))
 
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
@@ -152,7 +153,7 @@ class InMemoryStore(BaseStore):
             check_payload(entry.log[-1])
             self._touch(session_id, entry, now, ttl)
             record = entry.log.pop()
-            del entry.by_id[record.id]
+            entry.by_id.pop(record.id, None)
             return self._remember(session_id, op, now, Outcome(True, False, (record,)))
 
     def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
@@ -219,13 +220,12 @@ class InMemoryStore(BaseStore):
                 records = prepared
             else:
                 records = _number(fresh, entry.next_position)
-            entry.next_position += len(records)
+            by_id = {record.id: record for record in records}
             if not content.append:
                 entry.log = []
                 entry.by_id = {}
                 entry.created_at = entry.created_at if content.created_at is None else content.created_at
-            entry.log += records
-            entry.by_id.update((record.id, record) for record in records)
+            _add(entry, records, by_id)
             entry.metadata = metadata
             return self._remember(session_id, op, now, Outcome(True))
 
@@ -403,6 +403,13 @@ class InMemoryStore(BaseStore):
 
 def _is_over(entry: _Entry, now: int) -> bool:
     return entry.deadline is not None and entry.deadline <= now
+
+
+def _add(entry: _Entry, records: list[Record], by_id: dict[str, Record]) -> None:
+    """Put new records into the log, in a few steps however many they are: Ctrl-C may strike between any two."""
+    entry.next_position += len(records)
+    entry.log += records
+    entry.by_id.update(by_id)
 
 
 def _number(messages: Sequence[ImportedMessage], first: int) -> list[Record]:

@@ -68,7 +68,10 @@ def _opener(url: str, group: str, memory: Callable[[str], S]) -> Callable[[str],
 
 
 def _check_memory(url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValidationError(f"the URL cannot be read ({error})") from None
     if parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValidationError("memory:// takes no host, path or query: each one opened is new and empty")
 

@@ -18,7 +18,8 @@ class StoreOptions:
     """Settings of a store, all in seconds; hashable, so that handles with equal settings can share one store.
 
     `timeout`: how long one operation may take. `retry_timeout`: for how long a handle tries again what failed on the
-    way (0: not at all). `op_id_ttl`: for how long the store remembers operations; at least 30 and `retry_timeout`.
+    way (0: not at all). `op_id_ttl`: for how long the store remembers operations; at least 30 and `retry_timeout`, at
+    most 100 years.
     """
 
     timeout: float = 30.0

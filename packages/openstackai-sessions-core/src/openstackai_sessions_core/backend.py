@@ -20,6 +20,7 @@ from openstackai_sessions_core._records import (
     Operation,
     Outcome,
     Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Record",
+    "RecordTuple",
     "SessionImport",
     "SessionStore",
     "Snapshot",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
@@ -19,18 +20,31 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from openstackai_sessions_core import (
     BackendError,
     BackendUnavailableError,
+    OutcomeUnknownError,
     PoolTimeoutError,
     SchemaVersionError,
     SessionError,
     UnsupportedError,
     ValidationError,
 )
-from openstackai_sessions_postgres._async_seam import Cancelled, Lock, Slots, bound, here, insist, watch_end
+from openstackai_sessions_postgres._async_seam import (
+    Cancelled,
+    Lock,
+    Pool,
+    Slots,
+    bound,
+    here,
+    insist,
+    sleep,
+    watch_end,
+)
 from openstackai_sessions_postgres._faults import (
+    POOL_NAME,
     NoAnswerError,
     NoSchemaError,
     Secrets,
     connect_failure,
+    forget_connection,
     redact_pool_logs,
     translate,
 )
@@ -48,7 +62,17 @@ logger = logging.getLogger("openstackai_sessions_postgres")
 
 # How often to look whether connecting has failed, while waiting for a connection.
 GLANCE = 0.05
+# How often while the first connection of all is made, which comes within milliseconds.
+FIRST_GLANCE = 0.001
+# For so long the connection used last goes from call to call without passing through the pool, which costs as much as
+# the rest of a call's bookkeeping; then the pool sees it, and may shrink or replace it.
+AT_HAND = 1.0
+# A connection that answered so short a time ago is not looked at before it is used again.
+FRESH = 0.002
 UNIQUE_VIOLATION = "23505"
+# Under this name a connection keeps its cursor, which knows how to dump and load what goes to and fro: a new one has to
+# find that out again, which takes longer than the whole of the rest of the client's work.
+CURSOR = "_openstackai_sessions_cursor"
 
 
 class OperationKnown(Exception):  # noqa: N818 - an answer, not an error
@@ -65,6 +89,7 @@ class AsyncOwnConnection(AsyncConnection[Row]):
         try:
             connection = await super().connect(conninfo, **arguments)  # type: ignore[arg-type]
         except psycopg.Error as error:
+            forget_connection(error)
             if (owner := home()) is not None:
                 owner.failed(error)
             raise
@@ -96,10 +121,15 @@ class AsyncHome:
         self._schema_lock = Lock()
         self._slots = Slots(settings.pool_max_size) if pool is None else None
         self._failure: tuple[float, Exception] | None = None
+        # The connection used last, one at most, and when it came here; the pool takes it for one in use.
+        self._at_hand: deque[tuple[AsyncConnection[Any], float]] = deque()
+        self._rests_at = 0.0
         self._connections: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
         # Whether a connection reaches the server itself, so that statements may be prepared on it.
         self._direct: weakref.WeakKeyDictionary[AsyncConnection[Any], bool] = weakref.WeakKeyDictionary()
         self._end: object = None
+        # When making sure of the tables failed last, and with what.
+        self._unready: tuple[float, type[BackendError], str, BaseException | None] | None = None
         self.place = here()
         self.ready = False
 
@@ -178,11 +208,16 @@ class AsyncHome:
         direct = self._direct.get(connection)
         if direct is None:
             direct = await self._look_at(connection)
-        cursor = AsyncCursor(connection, row_factory=tuple_row)
+        own = vars(connection)
+        cursor: AsyncCursor[Row] = own.pop(CURSOR, None) or AsyncCursor(connection, row_factory=tuple_row)
         prepare = direct and parameters is not None
         await cursor.execute(statement, parameters, prepare=prepare, binary=parameters is not None)
         result = cursor.pgresult
-        return await cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+        rows = await cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+        if result is not None:
+            result.clear()  # the cursor would hold it until it is used again
+        own[CURSOR] = cursor
+        return rows
 
     async def _look_at(self, connection: AsyncConnection[Any]) -> bool:
         """Find out, once a connection, whether a pooler stands between: then nothing may be prepared."""
@@ -227,10 +262,15 @@ class AsyncHome:
 
     async def _connect(self) -> AsyncConnection[Any]:
         """A connection of our pool. Whoever has a slot finds one in the pool, or has it make one."""
-        pool = self._pool or await self._open()
         began = monotonic()
+        pool = self._pool or await self._open()
         failure: SessionError | None = None
         while failure is None:
+            # At every glance: what the pool is making for us may never come, and the one at hand is free.
+            if self._at_hand:
+                at_hand = await self._reach(pool)
+                if at_hand is not None:
+                    return at_hand
             try:
                 connection: AsyncConnection[Any] = await pool.getconn(timeout=GLANCE)
             except PoolTimeout:
@@ -247,27 +287,45 @@ class AsyncHome:
             await pool.putconn(connection)
         raise failure
 
+    async def _reach(self, pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any] | None:
+        """The connection at hand, if there is one and it lives."""
+        try:
+            connection, since = self._at_hand.pop()
+        except IndexError:  # another thread was faster
+            return None
+        if not (connection.closed if monotonic() - since < FRESH else is_stale(connection)):
+            return connection
+        connection.pgconn.finish()
+        await pool.putconn(connection)
+        return None
+
     async def _open(self) -> AsyncConnectionPool[Any]:
         async with self._lock:
             if self._pool is None:
                 settings = self._settings
                 redact_pool_logs(settings.target.secrets if settings.target else ())
                 arguments = {**settings.connect_arguments(), "autocommit": True, "home": weakref.ref(self)}
-                pool = AsyncConnectionPool(
+                pool = Pool(
                     "",
                     connection_class=AsyncOwnConnection,
                     kwargs=arguments,
                     min_size=settings.pool_min_size,
                     max_size=settings.pool_max_size,
-                    name="openstackai-sessions",
+                    name=POOL_NAME,
                     # Retrying is the handle's: what cannot connect says so at once.
                     reconnect_timeout=0,
                     num_workers=1,
                     open=False,
                 )
+                began = monotonic()
                 await pool.open()
                 self._end = await watch_end(self.drop)
                 self._pool = pool
+                # Who asks before the first connection is there has the pool make one more.
+                while settings.pool_min_size and not pool.get_stats()["pool_available"]:
+                    if monotonic() - began > self._timeout or (self._failure and self._failure[0] >= began):
+                        break
+                    await sleep(FIRST_GLANCE)
             return self._pool
 
     async def _take_given(self, pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
@@ -293,12 +351,28 @@ class AsyncHome:
         try:
             if own.pop("_openstackai_sessions_restore", False) and not connection.closed:
                 await connection.set_autocommit(False)
+            if self._given is not None:
+                own.pop(CURSOR, None)
             pool = self._pool
             assert pool is not None
-            await pool.putconn(connection)
+            if not self._keep(connection, pool):
+                await pool.putconn(connection)
         finally:
             if self._slots is not None:
                 self._slots.release()
+
+    def _keep(self, connection: AsyncConnection[Any], pool: AsyncConnectionPool[Any]) -> bool:
+        """Whether the connection stays at hand. A pool that may be empty, or was given, gets each one back."""
+        if self._at_hand or not self._settings.pool_min_size or self._given is not None or pool.closed:
+            return False
+        now = monotonic()
+        if now >= self._rests_at:
+            self._rests_at = now + AT_HAND
+            return False
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        self._at_hand.append((connection, now))
+        return True
 
     def drop(self) -> None:
         """Close every connection of ours, whatever it is doing."""
@@ -316,20 +390,32 @@ class AsyncHome:
 
     async def prepare(self) -> None:
         """Make sure, once, that the tables are there and of a version that this library knows."""
+        began = monotonic()
         async with self._schema_lock:
             if self.ready:
                 return
+            if self._unready is not None and self._unready[0] >= began:
+                # Found out while this call waited: trying again, one after the other, would take each call longer.
+                _, kind, text, cause = self._unready
+                raise kind(text) from cause
             try:
-                rows = await self.run(self._texts.ready, {}, write=False)
-            except NoSchemaError:
-                rows = []
-            if not rows or (rows[0][-1] or 0) < len(self._texts.migrations):
-                await self._migrate()
-                rows = await self.run(self._texts.ready, {}, write=False)
-            encoding, *settings, version = rows[0]
-            self._check(encoding, version)
-            warn_of_loss(*settings)
+                await self._look_at_schema()
+            except BackendError as error:
+                self._unready = (monotonic(), type(error), str(error), error.__cause__)
+                raise
             self.ready = True
+
+    async def _look_at_schema(self) -> None:
+        try:
+            rows = await self.run(self._texts.ready, {}, write=False)
+        except NoSchemaError:
+            rows = []
+        if not rows or (rows[0][-1] or 0) < len(self._texts.migrations):
+            await self._migrate()
+            rows = await self.run(self._texts.ready, {}, write=False)
+        encoding, *settings, version = rows[0]
+        self._check(encoding, version)
+        warn_of_loss(*settings)
 
     async def _migrate(self) -> None:
         async def work(execute: Execute) -> None:
@@ -350,6 +436,9 @@ class AsyncHome:
 
         try:
             await self.transaction(work)
+        except OutcomeUnknownError as error:
+            # Of making the tables, not of the call, of which nothing was applied: the next try finds or makes them.
+            raise BackendUnavailableError(f"making the tables was cut short: {error}") from error.__cause__
         except BackendError as error:
             if "SQLSTATE 42501" in str(error):
                 raise BackendError(

@@ -15,16 +15,19 @@ from weakref import WeakMethod
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.waiting import wait_async
+from psycopg_pool import AsyncConnectionPool
 
 from openstackai_sessions_postgres._waiting import until
 
-__all__ = ["Cancelled", "Lock", "Place", "Slots", "bound", "here", "insist", "is_gone", "watch_end"]
+__all__ = ["Cancelled", "Lock", "Place", "Pool", "Slots", "bound", "here", "insist", "is_gone", "sleep", "watch_end"]
 
 T = TypeVar("T")
 
 Cancelled = asyncio.CancelledError
 Place = asyncio.AbstractEventLoop
 Lock = asyncio.Lock
+Pool = AsyncConnectionPool
+sleep = asyncio.sleep
 
 
 def here() -> Place:

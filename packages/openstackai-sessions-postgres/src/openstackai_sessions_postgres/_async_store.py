@@ -9,7 +9,7 @@ from typing import Any
 from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
 
-from openstackai_sessions_core import BackendError, Limits, SessionClosedError, SessionInfo
+from openstackai_sessions_core import BackendError, Limits, ReadOnlyError, SessionClosedError, SessionInfo
 from openstackai_sessions_core.backend import (
     AsyncBaseStore,
     Durability,
@@ -19,6 +19,7 @@ from openstackai_sessions_core.backend import (
     Operation,
     Outcome,
     Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
     check_payload,
@@ -27,7 +28,7 @@ from openstackai_sessions_core.backend import (
 )
 from openstackai_sessions_postgres._async_home import AsyncHome, Execute, OperationKnown, Row
 from openstackai_sessions_postgres._async_seam import Place, here, is_gone
-from openstackai_sessions_postgres._rows import Reply, after_prefix, outcome, parts, records
+from openstackai_sessions_postgres._rows import Reply, after_prefix, outcome, parts
 from openstackai_sessions_postgres._settings import DEFAULT_SCHEMA, Settings, make_settings
 from openstackai_sessions_postgres._sql import SMALL_BATCH, statements
 
@@ -210,7 +211,7 @@ class AsyncPostgresStore(AsyncBaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
-    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
         rows = await self._read(
             self._texts.read,
             {
@@ -220,9 +221,9 @@ class AsyncPostgresStore(AsyncBaseStore):
             },
         )
         rows.reverse()
-        return records(rows)
+        return rows
 
-    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         parameters = {
             "session_id": session_id,
             "life": Int8(life),
@@ -230,7 +231,7 @@ class AsyncPostgresStore(AsyncBaseStore):
             "until": Int8(until),
             "limit": Int8(min(limit, END)),
         }
-        return records(await self._read(self._texts.scan, parameters))
+        return await self._read(self._texts.scan, parameters)
 
     async def head(self, session_id: str) -> Head | None:
         rows = await self._read(self._texts.head, {"session_id": session_id})
@@ -276,7 +277,8 @@ class AsyncPostgresStore(AsyncBaseStore):
 
     async def durability(self) -> Durability:
         """As the server is set: `"power"` by default; less with `fsync` or `synchronous_commit` off."""
-        rows = await self._read(self._texts.durability, {})
+        home = await self._home()
+        rows = await home.run(self._texts.durability, {}, write=False)
         synchronous_commit, fsync, full_page_writes = rows[0]
         if synchronous_commit == "off":
             return "process"
@@ -359,7 +361,11 @@ class AsyncPostgresStore(AsyncBaseStore):
         return result
 
     async def _read(self, statement: bytes, parameters: Mapping[str, object]) -> list[Row]:
-        home = await self._home()
+        try:
+            home = await self._home()
+        except ReadOnlyError:
+            # No tables yet, and none can be made here: so nothing is stored.
+            return []
         return await home.run(statement, parameters, write=False)
 
     async def _sweep(self) -> None:

@@ -22,7 +22,18 @@ from openstackai_sessions_core import (
     UnsupportedError,
 )
 
-__all__ = ["NoAnswerError", "NoSchemaError", "Secrets", "connect_failure", "redact_pool_logs", "translate"]
+__all__ = [
+    "POOL_NAME",
+    "NoAnswerError",
+    "NoSchemaError",
+    "Secrets",
+    "connect_failure",
+    "forget_connection",
+    "redact_pool_logs",
+    "translate",
+]
+
+POOL_NAME = "openstackai-sessions"
 
 LONGEST_UNSURE = 3
 
@@ -101,13 +112,18 @@ class Secrets:
 
 
 class _Redaction(logging.Filter):
-    """Keeps the secrets of every store of this process out of the pool's log."""
+    """Keeps the secrets of every store of this process out of the pool's log, and our own pools quiet."""
 
     def __init__(self) -> None:
         super().__init__()
         self.texts: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # A call that fails raises, and one that was tried again did not fail: the pool need not warn of either.
+        if record.levelno == logging.WARNING and _is_ours(record.args):
+            if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+                return False
+            record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
         secrets = Secrets(self.texts)
         text = record.getMessage()
         if secrets.in_text(text):
@@ -115,6 +131,13 @@ class _Redaction(logging.Filter):
         if record.exc_info and secrets.in_text(str(record.exc_info[1])):
             record.exc_info = None
         return True
+
+
+def _is_ours(arguments: object) -> bool:
+    values = arguments if isinstance(arguments, tuple) else ()
+    return any(
+        value == POOL_NAME or type(value).__module__.startswith("openstackai_sessions_postgres.") for value in values
+    )
 
 
 _redaction = _Redaction()
@@ -151,11 +174,18 @@ def _with_cause(failure: SessionError, error: Exception, secrets: Secrets) -> Se
     error.__traceback__ = None
     chain: BaseException | None = error
     while chain is not None:
-        if secrets.in_text(f"{chain!r} {chain}"):
+        forget_connection(chain)
+        if secrets.in_text(f"{chain!r} {chain} {vars(chain)!r}"):
             return failure
         chain = chain.__cause__ or chain.__context__
     failure.__cause__ = error
     return failure
+
+
+def forget_connection(error: BaseException) -> None:
+    """Part an error of connecting from what it was to connect with, the password too."""
+    if isinstance(error, psycopg.Error) and error.pgconn is not None:
+        vars(error)["_pgconn"] = None
 
 
 def _doubtful(error: Exception) -> SessionError:

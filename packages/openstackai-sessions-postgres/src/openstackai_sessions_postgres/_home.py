@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
@@ -20,6 +21,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from openstackai_sessions_core import (
     BackendError,
     BackendUnavailableError,
+    OutcomeUnknownError,
     PoolTimeoutError,
     SchemaVersionError,
     SessionError,
@@ -27,14 +29,26 @@ from openstackai_sessions_core import (
     ValidationError,
 )
 from openstackai_sessions_postgres._faults import (
+    POOL_NAME,
     NoAnswerError,
     NoSchemaError,
     Secrets,
     connect_failure,
+    forget_connection,
     redact_pool_logs,
     translate,
 )
-from openstackai_sessions_postgres._seam import Cancelled, Lock, Slots, bound, here, insist, watch_end
+from openstackai_sessions_postgres._seam import (
+    Cancelled,
+    Lock,
+    Pool,
+    Slots,
+    bound,
+    here,
+    insist,
+    sleep,
+    watch_end,
+)
 from openstackai_sessions_postgres._settings import Settings
 from openstackai_sessions_postgres._sql import Statements
 from openstackai_sessions_postgres._waiting import is_stale
@@ -49,7 +63,17 @@ logger = logging.getLogger("openstackai_sessions_postgres")
 
 # How often to look whether connecting has failed, while waiting for a connection.
 GLANCE = 0.05
+# How often while the first connection of all is made, which comes within milliseconds.
+FIRST_GLANCE = 0.001
+# For so long the connection used last goes from call to call without passing through the pool, which costs as much as
+# the rest of a call's bookkeeping; then the pool sees it, and may shrink or replace it.
+AT_HAND = 1.0
+# A connection that answered so short a time ago is not looked at before it is used again.
+FRESH = 0.002
 UNIQUE_VIOLATION = "23505"
+# Under this name a connection keeps its cursor, which knows how to dump and load what goes to and fro: a new one has to
+# find that out again, which takes longer than the whole of the rest of the client's work.
+CURSOR = "_openstackai_sessions_cursor"
 
 
 class OperationKnown(Exception):  # noqa: N818 - an answer, not an error
@@ -66,6 +90,7 @@ class OwnConnection(Connection[Row]):
         try:
             connection = super().connect(conninfo, **arguments)  # type: ignore[arg-type]
         except psycopg.Error as error:
+            forget_connection(error)
             if (owner := home()) is not None:
                 owner.failed(error)
             raise
@@ -97,10 +122,15 @@ class Home:
         self._schema_lock = Lock()
         self._slots = Slots(settings.pool_max_size) if pool is None else None
         self._failure: tuple[float, Exception] | None = None
+        # The connection used last, one at most, and when it came here; the pool takes it for one in use.
+        self._at_hand: deque[tuple[Connection[Any], float]] = deque()
+        self._rests_at = 0.0
         self._connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
         # Whether a connection reaches the server itself, so that statements may be prepared on it.
         self._direct: weakref.WeakKeyDictionary[Connection[Any], bool] = weakref.WeakKeyDictionary()
         self._end: object = None
+        # When making sure of the tables failed last, and with what.
+        self._unready: tuple[float, type[BackendError], str, BaseException | None] | None = None
         self.place = here()
         self.ready = False
 
@@ -179,11 +209,16 @@ class Home:
         direct = self._direct.get(connection)
         if direct is None:
             direct = self._look_at(connection)
-        cursor = Cursor(connection, row_factory=tuple_row)
+        own = vars(connection)
+        cursor: Cursor[Row] = own.pop(CURSOR, None) or Cursor(connection, row_factory=tuple_row)
         prepare = direct and parameters is not None
         cursor.execute(statement, parameters, prepare=prepare, binary=parameters is not None)
         result = cursor.pgresult
-        return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+        rows = cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+        if result is not None:
+            result.clear()  # the cursor would hold it until it is used again
+        own[CURSOR] = cursor
+        return rows
 
     def _look_at(self, connection: Connection[Any]) -> bool:
         """Find out, once a connection, whether a pooler stands between: then nothing may be prepared."""
@@ -228,10 +263,15 @@ class Home:
 
     def _connect(self) -> Connection[Any]:
         """A connection of our pool. Whoever has a slot finds one in the pool, or has it make one."""
-        pool = self._pool or self._open()
         began = monotonic()
+        pool = self._pool or self._open()
         failure: SessionError | None = None
         while failure is None:
+            # At every glance: what the pool is making for us may never come, and the one at hand is free.
+            if self._at_hand:
+                at_hand = self._reach(pool)
+                if at_hand is not None:
+                    return at_hand
             try:
                 connection: Connection[Any] = pool.getconn(timeout=GLANCE)
             except PoolTimeout:
@@ -248,27 +288,45 @@ class Home:
             pool.putconn(connection)
         raise failure
 
+    def _reach(self, pool: ConnectionPool[Any]) -> Connection[Any] | None:
+        """The connection at hand, if there is one and it lives."""
+        try:
+            connection, since = self._at_hand.pop()
+        except IndexError:  # another thread was faster
+            return None
+        if not (connection.closed if monotonic() - since < FRESH else is_stale(connection)):
+            return connection
+        connection.pgconn.finish()
+        pool.putconn(connection)
+        return None
+
     def _open(self) -> ConnectionPool[Any]:
         with self._lock:
             if self._pool is None:
                 settings = self._settings
                 redact_pool_logs(settings.target.secrets if settings.target else ())
                 arguments = {**settings.connect_arguments(), "autocommit": True, "home": weakref.ref(self)}
-                pool = ConnectionPool(
+                pool = Pool(
                     "",
                     connection_class=OwnConnection,
                     kwargs=arguments,
                     min_size=settings.pool_min_size,
                     max_size=settings.pool_max_size,
-                    name="openstackai-sessions",
+                    name=POOL_NAME,
                     # Retrying is the handle's: what cannot connect says so at once.
                     reconnect_timeout=0,
                     num_workers=1,
                     open=False,
                 )
+                began = monotonic()
                 pool.open()
                 self._end = watch_end(self.drop)
                 self._pool = pool
+                # Who asks before the first connection is there has the pool make one more.
+                while settings.pool_min_size and not pool.get_stats()["pool_available"]:
+                    if monotonic() - began > self._timeout or (self._failure and self._failure[0] >= began):
+                        break
+                    sleep(FIRST_GLANCE)
             return self._pool
 
     def _take_given(self, pool: ConnectionPool[Any]) -> Connection[Any]:
@@ -294,12 +352,28 @@ class Home:
         try:
             if own.pop("_openstackai_sessions_restore", False) and not connection.closed:
                 connection.set_autocommit(False)
+            if self._given is not None:
+                own.pop(CURSOR, None)
             pool = self._pool
             assert pool is not None
-            pool.putconn(connection)
+            if not self._keep(connection, pool):
+                pool.putconn(connection)
         finally:
             if self._slots is not None:
                 self._slots.release()
+
+    def _keep(self, connection: Connection[Any], pool: ConnectionPool[Any]) -> bool:
+        """Whether the connection stays at hand. A pool that may be empty, or was given, gets each one back."""
+        if self._at_hand or not self._settings.pool_min_size or self._given is not None or pool.closed:
+            return False
+        now = monotonic()
+        if now >= self._rests_at:
+            self._rests_at = now + AT_HAND
+            return False
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        self._at_hand.append((connection, now))
+        return True
 
     def drop(self) -> None:
         """Close every connection of ours, whatever it is doing."""
@@ -317,20 +391,32 @@ class Home:
 
     def prepare(self) -> None:
         """Make sure, once, that the tables are there and of a version that this library knows."""
+        began = monotonic()
         with self._schema_lock:
             if self.ready:
                 return
+            if self._unready is not None and self._unready[0] >= began:
+                # Found out while this call waited: trying again, one after the other, would take each call longer.
+                _, kind, text, cause = self._unready
+                raise kind(text) from cause
             try:
-                rows = self.run(self._texts.ready, {}, write=False)
-            except NoSchemaError:
-                rows = []
-            if not rows or (rows[0][-1] or 0) < len(self._texts.migrations):
-                self._migrate()
-                rows = self.run(self._texts.ready, {}, write=False)
-            encoding, *settings, version = rows[0]
-            self._check(encoding, version)
-            warn_of_loss(*settings)
+                self._look_at_schema()
+            except BackendError as error:
+                self._unready = (monotonic(), type(error), str(error), error.__cause__)
+                raise
             self.ready = True
+
+    def _look_at_schema(self) -> None:
+        try:
+            rows = self.run(self._texts.ready, {}, write=False)
+        except NoSchemaError:
+            rows = []
+        if not rows or (rows[0][-1] or 0) < len(self._texts.migrations):
+            self._migrate()
+            rows = self.run(self._texts.ready, {}, write=False)
+        encoding, *settings, version = rows[0]
+        self._check(encoding, version)
+        warn_of_loss(*settings)
 
     def _migrate(self) -> None:
         def work(execute: Execute) -> None:
@@ -351,6 +437,9 @@ class Home:
 
         try:
             self.transaction(work)
+        except OutcomeUnknownError as error:
+            # Of making the tables, not of the call, of which nothing was applied: the next try finds or makes them.
+            raise BackendUnavailableError(f"making the tables was cut short: {error}") from error.__cause__
         except BackendError as error:
             if "SQLSTATE 42501" in str(error):
                 raise BackendError(

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.types.numeric import Int8
 from psycopg_pool import ConnectionPool
 
-from openstackai_sessions_core import BackendError, Limits, SessionClosedError, SessionInfo
+from openstackai_sessions_core import BackendError, Limits, ReadOnlyError, SessionClosedError, SessionInfo
 from openstackai_sessions_core.backend import (
     BaseStore,
     Durability,
@@ -20,6 +20,7 @@ from openstackai_sessions_core.backend import (
     Operation,
     Outcome,
     Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
     check_payload,
@@ -27,7 +28,7 @@ from openstackai_sessions_core.backend import (
     watch_forks,
 )
 from openstackai_sessions_postgres._home import Execute, Home, OperationKnown, Row
-from openstackai_sessions_postgres._rows import Reply, after_prefix, outcome, parts, records
+from openstackai_sessions_postgres._rows import Reply, after_prefix, outcome, parts
 from openstackai_sessions_postgres._seam import Place, here, is_gone
 from openstackai_sessions_postgres._settings import DEFAULT_SCHEMA, Settings, make_settings
 from openstackai_sessions_postgres._sql import SMALL_BATCH, statements
@@ -211,7 +212,7 @@ class PostgresStore(BaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
-    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
         rows = self._read(
             self._texts.read,
             {
@@ -221,9 +222,9 @@ class PostgresStore(BaseStore):
             },
         )
         rows.reverse()
-        return records(rows)
+        return rows
 
-    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         parameters = {
             "session_id": session_id,
             "life": Int8(life),
@@ -231,7 +232,7 @@ class PostgresStore(BaseStore):
             "until": Int8(until),
             "limit": Int8(min(limit, END)),
         }
-        return records(self._read(self._texts.scan, parameters))
+        return self._read(self._texts.scan, parameters)
 
     def head(self, session_id: str) -> Head | None:
         rows = self._read(self._texts.head, {"session_id": session_id})
@@ -277,7 +278,8 @@ class PostgresStore(BaseStore):
 
     def durability(self) -> Durability:
         """As the server is set: `"power"` by default; less with `fsync` or `synchronous_commit` off."""
-        rows = self._read(self._texts.durability, {})
+        home = self._home()
+        rows = home.run(self._texts.durability, {}, write=False)
         synchronous_commit, fsync, full_page_writes = rows[0]
         if synchronous_commit == "off":
             return "process"
@@ -360,7 +362,11 @@ class PostgresStore(BaseStore):
         return result
 
     def _read(self, statement: bytes, parameters: Mapping[str, object]) -> list[Row]:
-        home = self._home()
+        try:
+            home = self._home()
+        except ReadOnlyError:
+            # No tables yet, and none can be made here: so nothing is stored.
+            return []
         return home.run(statement, parameters, write=False)
 
     def _sweep(self) -> None:

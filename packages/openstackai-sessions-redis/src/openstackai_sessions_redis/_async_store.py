@@ -79,7 +79,9 @@ class AsyncRedisStore(AsyncBaseStore):
 
     How: keys begin with `prefix`; at most `max_connections`, one of which is waited for `pool_timeout` seconds and
     opened within `connect_timeout`. `timeout`, `retry_timeout`, `op_id_ttl` (seconds) and `limits` are those of
-    every store. Raises `ValidationError` for arguments that cannot be right.
+    every store. With `wait_replicas`, a write is acknowledged only once so many replicas have it; one that they do not
+    have within `wait_timeout` seconds is of unknown outcome, and tried again. Raises `ValidationError` for arguments
+    that cannot be right.
     """
 
     def __init__(
@@ -102,6 +104,8 @@ class AsyncRedisStore(AsyncBaseStore):
         max_connections: int = 10,
         connect_timeout: float = 5.0,
         pool_timeout: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         timeout: float = 30.0,
         retry_timeout: float = 30.0,
         op_id_ttl: float = 600.0,
@@ -127,6 +131,8 @@ class AsyncRedisStore(AsyncBaseStore):
                     "max_connections": max_connections,
                     "connect_timeout": connect_timeout,
                     "pool_timeout": pool_timeout,
+                    "wait_replicas": wait_replicas,
+                    "wait_timeout": wait_timeout,
                     "timeout": timeout,
                     "retry_timeout": retry_timeout,
                     "op_id_ttl": op_id_ttl,
@@ -444,11 +450,11 @@ class AsyncRedisStore(AsyncBaseStore):
         if self._shared is not None and self._shared.newest is not self:
             self._shared.touch(self)
         wire = await self._wires.get()
-        reply = (await wire.run([(keys[0], script.command(keys, arguments))], write=write))[0]
+        reply = (await wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
             # A server that has started anew does not know the scripts; this tells it.
             whole = script.command(keys, arguments, whole=True)
-            reply = (await wire.run([(keys[0], whole)], write=write))[0]
+            reply = (await wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
             raise wire.failures.refused(reply)
         return reply
@@ -525,6 +531,8 @@ class AsyncRedisSession(AsyncSession):
         max_connections: int = 10,
         connect_timeout: float = 5.0,
         pool_timeout: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         timeout: float = 30.0,
         retry_timeout: float = 30.0,
         op_id_ttl: float = 600.0,
@@ -549,6 +557,8 @@ class AsyncRedisSession(AsyncSession):
                 "max_connections": max_connections,
                 "connect_timeout": connect_timeout,
                 "pool_timeout": pool_timeout,
+                "wait_replicas": wait_replicas,
+                "wait_timeout": wait_timeout,
                 "timeout": timeout,
                 "retry_timeout": retry_timeout,
                 "op_id_ttl": op_id_ttl,

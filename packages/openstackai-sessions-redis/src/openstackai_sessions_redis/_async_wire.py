@@ -21,13 +21,14 @@ from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
 from openstackai_sessions_redis._errors import Failures
 from openstackai_sessions_redis._lane import ERRORS, Lane, Reply
+from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
 __all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
-AsyncClient: TypeAlias = "Redis | RedisCluster"
+AsyncClient: TypeAlias = Redis | RedisCluster
 
 # A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
 ClusterClient: TypeAlias = Any
@@ -68,15 +69,17 @@ class AsyncWire:
     def failures(self) -> Failures:
         return self._failures
 
-    async def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool) -> list[Reply]:
+    async def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
 
+        `replicated`: wait, after the only command, for as many replicas as the settings say.
         Raises `BackendUnavailableError` or `PoolTimeoutError` where none was sent, `OutcomeUnknownError` where a write
         may have arrived.
         """
+        key = calls[0][0] if replicated and self._settings.wait_replicas else None
         if self._lane is not None:
-            return await self._lane.exchange([command for _, command in calls], write=write)
-        return await self._routed(calls, write)
+            return await self._send(self._lane, [command for _, command in calls], write, key)
+        return await self._routed(calls, write, key)
 
     async def nodes(self, command: bytes) -> list[Reply]:
         """Send a command to the server, or to every primary of a cluster; its replies."""
@@ -85,6 +88,13 @@ class AsyncWire:
         cluster = await self._connected()
         nodes = cluster.get_primaries()
         return [(await self._lane_to(node).exchange([command], write=False))[0] for node in nodes]
+
+    async def _send(self, lane: Lane, commands: list[bytes], write: bool, key: bytes | None) -> list[Reply]:
+        """Exchange, and wait for replicas where a key is given."""
+        if key is None:
+            return await lane.exchange(commands, write=write)
+        replies = await lane.exchange([*commands, *waiting_commands(self._settings, key)], write=write)
+        return check_replicas(self._settings, self._failures, replies)
 
     async def close(self) -> None:
         """Close the connections that were made here, after what is under way; those of a given client stay."""
@@ -133,7 +143,7 @@ class AsyncWire:
                 return self._cluster
         raise failure
 
-    async def _routed(self, calls: Sequence[tuple[bytes, bytes]], write: bool) -> list[Reply]:
+    async def _routed(self, calls: Sequence[tuple[bytes, bytes]], write: bool, key: bytes | None) -> list[Reply]:
         replies: list[Reply] = [None] * len(calls)
         waiting = list(range(len(calls)))
         for _ in range(MAX_REDIRECTIONS):
@@ -144,9 +154,9 @@ class AsyncWire:
                 places.setdefault(node.name, (node, []))[1].append(index)
             waiting = []
             for node, indexes in places.values():
-                answers = await self._on_node(node, [calls[index][1] for index in indexes], write)
+                answers = await self._on_node(node, [calls[index][1] for index in indexes], write, key)
                 for index, answer in zip(indexes, answers, strict=True):
-                    replies[index] = await self._asked(cluster, answer, calls[index][1], write)
+                    replies[index] = await self._asked(cluster, answer, calls[index][1], write, key)
                     if isinstance(replies[index], MovedError):
                         waiting.append(index)
             if not waiting:
@@ -170,9 +180,9 @@ class AsyncWire:
             known = self._lanes[node.name] = pool, Lane(pool, self._settings, self._failures)
         return known[1]
 
-    async def _on_node(self, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
+    async def _on_node(self, node: Node, commands: list[bytes], write: bool, key: bytes | None) -> list[Reply]:
         try:
-            answers = await self._lane_to(node).exchange(commands, write=write)
+            answers = await self._send(self._lane_to(node), commands, write, key)
         except SessionError:
             # A node that fails may have been replaced: look before the next call.
             self._stale = True
@@ -181,7 +191,9 @@ class AsyncWire:
             self._stale = True
         return answers
 
-    async def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool) -> Reply:
+    async def _asked(
+        self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool, key: bytes | None
+    ) -> Reply:
         """Where the slot is on its way to another node, ask that one, once."""
         if not isinstance(answer, AskError) or isinstance(answer, MovedError):
             return answer
@@ -189,7 +201,7 @@ class AsyncWire:
         if node is None:
             self._stale = True
             raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
-        return (await self._on_node(node, [pack([b"ASKING"]), command], write))[1]
+        return (await self._on_node(node, [pack([b"ASKING"]), command], write, key))[1]
 
 
 def _rearranged(answer: ResponseError) -> bool:

@@ -68,6 +68,9 @@ def _fields(info: object) -> dict[str, str]:
 
 
 def _fsync(config: object) -> str | None:
+    if isinstance(config, dict):
+        # A connection of RESP 3.
+        config = [part for pair in config.items() for part in pair]
     if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):
         return config[1].decode("utf-8", "replace")
     return None

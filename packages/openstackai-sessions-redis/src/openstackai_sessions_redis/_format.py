@@ -103,14 +103,20 @@ def _sum(data: bytes) -> bytes:
     return sha1(data, usedforsecurity=False).hexdigest()[:8].encode()
 
 
+# As the scripts take an element apart: what can be read here can be popped there.
+ELEMENT = re.compile(rb"(\d+) (-?\d+) [^ \n]* ([^\n]*)\n(.*)", re.DOTALL).fullmatch
+
+
 def record(element: bytes, base: int, where: str) -> Record:
     """A message from its element, `position microseconds sum id`, a line end, and the payload."""
-    head, _, data = element.partition(b"\n")
+    found = ELEMENT(element)
     try:
-        position, created_at, _, id = head.split(b" ", 3)
-        return Record(int(position) + base, id.decode(), int(created_at), data)
+        if found:
+            position, created_at, id, data = found.groups()
+            return Record(int(position) + base, id.decode(), int(created_at), data)
     except ValueError:
-        raise CorruptDataError(f"{where} cannot be read: it is not a record of this library") from None
+        pass
+    raise CorruptDataError(f"{where} cannot be read: it is not a record of this library")
 
 
 # A record from its fields, as `Record._make` does it in several times the time.

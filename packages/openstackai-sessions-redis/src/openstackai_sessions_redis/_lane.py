@@ -90,11 +90,20 @@ class Lane:
             self._starting = True
             carrier = asyncio.get_running_loop().create_task(self._carry())
             self._carriers.add(carrier)
-            carrier.add_done_callback(self._carriers.discard)
+            carrier.add_done_callback(self._ended)
         elif self._reaper is None:
             # No call waits for a connection for longer than `pool_timeout`.
             delay = self._waiting[0].since + self._settings.pool_timeout - time.monotonic()
             self._reaper = asyncio.get_running_loop().call_later(max(0.0, delay), self._reap)
+
+    def _ended(self, carrier: asyncio.Task[None]) -> None:
+        """A call may have come while the carrier was giving its connection back: it was counted, and takes no more."""
+        self._carriers.discard(carrier)
+        if carrier.cancelled():
+            # The loop is being shut down, perhaps before this one could begin; what tasks still write is taken.
+            self._starting = False
+        if any(not call.replies.done() for call in self._waiting):
+            self._dispatch()
 
     def _reap(self) -> None:
         self._reaper = None
@@ -154,7 +163,7 @@ class Lane:
         while True:
             try:
                 return await asyncio.wait_for(self._pool.get_connection(), wait)
-            except ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - a credential provider of the caller's raises what it likes
                 if not str(error).startswith(NO_CONNECTION):
                     for call in batch:
                         call.fail(self._failures.unreachable(error))
@@ -173,7 +182,7 @@ class Lane:
         left = deque(batch)
         try:
             await asyncio.wait_for(self._send_and_read(connection, left), self._settings.options.timeout)
-        except ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - the driver's parser raises ValueError for what is no reply
             if isinstance(error, asyncio.TimeoutError) and not str(error):
                 error = TimeoutError(f"no reply within {self._settings.options.timeout:g} seconds")
             await connection.disconnect(nowait=True)

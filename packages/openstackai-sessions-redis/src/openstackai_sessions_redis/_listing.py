@@ -10,6 +10,9 @@ from openstackai_sessions_redis._keys import BUCKETS
 
 __all__ = ["Listing"]
 
+# So many ids are fetched at once; a longer page takes several fetches.
+MOST = 100_000
+
 
 class Listing:
     """The ids of all buckets in the order of their bytes, fetched a few at a time."""
@@ -25,7 +28,7 @@ class Listing:
         self._fetched: list[bytes] = []
         self._asked = False
         # Ids fall into the buckets at random: a few more than the mean will nearly always do.
-        mean = limit / BUCKETS
+        mean = min(limit, MOST) / BUCKETS
         self.size = min(limit, math.ceil(mean + 4 * math.sqrt(mean) + 2))
 
     def take(self, most: int) -> list[bytes]:

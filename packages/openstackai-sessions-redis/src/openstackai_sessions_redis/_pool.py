@@ -17,11 +17,15 @@ Link: TypeAlias = Any
 
 
 class ThreadPool:
-    """At most `most` connections, the last used first; who finds none free waits `patience` seconds for one."""
+    """At most `most` connections, the last used first; who finds none free waits `patience` seconds for one.
 
-    def __init__(self, make: Callable[[], Link], most: int, patience: float) -> None:
+    A connection opens with the time-outs that it was made with; once open, it waits `timeout` seconds.
+    """
+
+    def __init__(self, make: Callable[[], Link], most: int, patience: float, timeout: float) -> None:
         self._make = make
         self._patience = patience
+        self._timeout = timeout
         self._places = threading.Semaphore(most)
         self._free: deque[Link] = deque()
 
@@ -36,15 +40,19 @@ class ThreadPool:
             except IndexError:
                 link = self._make()
             if link._sock is None:  # noqa: SLF001 - the only sign of it in every version of the driver
-                link.connect()
+                self._open(link)
             elif _has_news(link):
                 # The server has closed it, or answers a question that nobody waits for.
                 link.disconnect()
-                link.connect()
+                self._open(link)
         except BaseException:
             self.release(link)
             raise
         return link
+
+    def _open(self, link: Link) -> None:
+        link.connect()
+        link._sock.settimeout(self._timeout)  # noqa: SLF001 - the driver has one time-out for both
 
     def release(self, link: Link) -> None:
         if link is not None:
@@ -70,7 +78,7 @@ class ThreadPool:
 def _has_news(link: Link) -> bool:
     """Whether there is something to read, if only the end."""
     if not hasattr(select, "poll"):
-        return bool(link.can_read())
+        return bool(select.select([link._sock], [], [], 0)[0])  # noqa: SLF001 - can_read() sets another time-out
     poller = select.poll()
     poller.register(link._sock, select.POLLIN)  # noqa: SLF001 - can_read() takes four system calls for one
     return bool(poller.poll(0))

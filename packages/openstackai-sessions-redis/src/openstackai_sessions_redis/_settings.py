@@ -32,6 +32,8 @@ DEFAULTS: dict[str, object] = {
     "max_connections": 10,
     "connect_timeout": 5.0,
     "pool_timeout": 10.0,
+    "wait_replicas": 0,
+    "wait_timeout": 1.0,
 }
 PLACE = ("host", "port", "username", "password", "db", "ssl", "unix_socket_path")
 OPTIONS = ("timeout", "retry_timeout", "op_id_ttl")
@@ -47,6 +49,8 @@ QUERY: dict[str, Callable[[str], object]] = {
     "op_id_ttl": float,
     "connect_timeout": float,
     "pool_timeout": float,
+    "wait_replicas": int,
+    "wait_timeout": float,
     "prefix": str,
     "ssl_ca_certs": str,
     "ssl_certfile": str,
@@ -75,6 +79,8 @@ class Settings:
     max_connections: int
     connect_timeout: float
     pool_timeout: float
+    wait_replicas: int
+    wait_timeout: float
     options: StoreOptions
 
     def __post_init__(self) -> None:
@@ -92,6 +98,11 @@ class Settings:
         _check_whole("max_connections", self.max_connections, 1, 10_000)
         _check_seconds("connect_timeout", self.connect_timeout)
         _check_seconds("pool_timeout", self.pool_timeout)
+        _check_whole("wait_replicas", self.wait_replicas, 0, 1_000)
+        _check_seconds("wait_timeout", self.wait_timeout)
+        _check_seconds("timeout", self.options.timeout)
+        if self.wait_replicas and self.wait_timeout >= self.options.timeout:
+            raise ValidationError("wait_timeout must be shorter than timeout, which bounds the whole exchange")
         if not self.ssl and (self.ssl_ca_certs or self.ssl_certfile or self.ssl_keyfile):
             raise ValidationError("ssl_ca_certs, ssl_certfile and ssl_keyfile need ssl=True (or a rediss:// url)")
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
@@ -189,7 +200,7 @@ def _server(parts: SplitResult, port: int | None) -> dict[str, object]:
         found["port"] = port
     database = parts.path.strip("/")
     if database:
-        if not (database.isascii() and database.isdigit()):
+        if not (database.isascii() and database.isdigit() and len(database) <= 20):
             raise ValidationError("the path of url must be the number of a database: redis://host:6379/0")
         found["db"] = int(database)
     if parts.scheme == "rediss":

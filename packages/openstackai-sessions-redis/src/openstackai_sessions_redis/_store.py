@@ -80,7 +80,9 @@ class RedisStore(BaseStore):
 
     How: keys begin with `prefix`; at most `max_connections`, one of which is waited for `pool_timeout` seconds and
     opened within `connect_timeout`. `timeout`, `retry_timeout`, `op_id_ttl` (seconds) and `limits` are those of
-    every store. Raises `ValidationError` for arguments that cannot be right.
+    every store. With `wait_replicas`, a write is acknowledged only once so many replicas have it; one that they do not
+    have within `wait_timeout` seconds is of unknown outcome, and tried again. Raises `ValidationError` for arguments
+    that cannot be right.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class RedisStore(BaseStore):
         max_connections: int = 10,
         connect_timeout: float = 5.0,
         pool_timeout: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         timeout: float = 30.0,
         retry_timeout: float = 30.0,
         op_id_ttl: float = 600.0,
@@ -128,6 +132,8 @@ class RedisStore(BaseStore):
                     "max_connections": max_connections,
                     "connect_timeout": connect_timeout,
                     "pool_timeout": pool_timeout,
+                    "wait_replicas": wait_replicas,
+                    "wait_timeout": wait_timeout,
                     "timeout": timeout,
                     "retry_timeout": retry_timeout,
                     "op_id_ttl": op_id_ttl,
@@ -443,11 +449,11 @@ class RedisStore(BaseStore):
         if self._shared is not None and self._shared.newest is not self:
             self._shared.touch(self)
         wire = self._wires.get()
-        reply = (wire.run([(keys[0], script.command(keys, arguments))], write=write))[0]
+        reply = (wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
             # A server that has started anew does not know the scripts; this tells it.
             whole = script.command(keys, arguments, whole=True)
-            reply = (wire.run([(keys[0], whole)], write=write))[0]
+            reply = (wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
             raise wire.failures.refused(reply)
         return reply
@@ -524,6 +530,8 @@ class RedisSession(Session):
         max_connections: int = 10,
         connect_timeout: float = 5.0,
         pool_timeout: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         timeout: float = 30.0,
         retry_timeout: float = 30.0,
         op_id_ttl: float = 600.0,
@@ -548,6 +556,8 @@ class RedisSession(Session):
                 "max_connections": max_connections,
                 "connect_timeout": connect_timeout,
                 "pool_timeout": pool_timeout,
+                "wait_replicas": wait_replicas,
+                "wait_timeout": wait_timeout,
                 "timeout": timeout,
                 "retry_timeout": retry_timeout,
                 "op_id_ttl": op_id_ttl,

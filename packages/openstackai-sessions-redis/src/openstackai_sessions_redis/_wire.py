@@ -27,13 +27,14 @@ from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
 from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
 from openstackai_sessions_redis._pool import Link, ThreadPool
+from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
 __all__ = ["Client", "Reply", "Wire", "Wires", "check_client"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
-Client: TypeAlias = "Redis | RedisCluster"
+Client: TypeAlias = Redis | RedisCluster
 
 # What the server answered: bytes, a number, None, a list of these; or its error.
 Reply: TypeAlias = Any
@@ -78,15 +79,17 @@ class Wire:
     def failures(self) -> Failures:
         return self._failures
 
-    def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool) -> list[Reply]:
+    def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
 
+        `replicated`: wait, after the only command, for as many replicas as the settings say.
         Raises `BackendUnavailableError` or `PoolTimeoutError` where none was sent, `OutcomeUnknownError` where a write
         may have arrived.
         """
+        key = calls[0][0] if replicated and self._settings.wait_replicas else None
         if self._pool is not None:
-            return self._exchange(self._pool, [command for _, command in calls], write)
-        return self._routed(calls, write)
+            return self._send(self._pool, [command for _, command in calls], write, key)
+        return self._routed(calls, write, key)
 
     def nodes(self, command: bytes) -> list[Reply]:
         """Send a command to the server, or to every primary of a cluster; its replies."""
@@ -115,17 +118,28 @@ class Wire:
 
     # -- One exchange -----------------------------------------------------------------------------------------------
 
+    def _send(self, pool: Pool, commands: list[bytes], write: bool, key: bytes | None) -> list[Reply]:
+        """Exchange, and wait for replicas where a key is given."""
+        if key is None:
+            return self._exchange(pool, commands, write)
+        replies = self._exchange(pool, [*commands, *waiting_commands(self._settings, key)], write)
+        return check_replicas(self._settings, self._failures, replies)
+
     def _exchange(self, pool: Pool, commands: Sequence[bytes], write: bool) -> list[Reply]:
         connection = self._take(pool)
         failure: SessionError | None = None
         replies: list[Reply] = []
+        endless = not isinstance(pool, ThreadPool) and pool.connection_kwargs.get("socket_timeout") is None
         try:
+            if endless:
+                # A client of the caller's that would wait for ever.
+                connection._sock.settimeout(self._settings.options.timeout)  # noqa: SLF001 - it has no other way
             connection.send_packed_command([b"".join(commands)])
-            replies += [self._read(connection, pool) for _ in commands]
+            replies += [_read(connection) for _ in commands]
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
                 # The name may lead to another server by now.
                 connection.disconnect()
-        except DRIVER_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - the driver's parser raises ValueError for what is no reply
             connection.disconnect()
             failure = self._failures.cut_off(error, write=write)
         except BaseException:
@@ -133,6 +147,8 @@ class Wire:
             connection.disconnect()
             raise
         finally:
+            if endless and connection._sock is not None:  # noqa: SLF001 - the same
+                connection._sock.settimeout(None)  # noqa: SLF001 - the same
             pool.release(connection)
         # Raised out here, so that it has the context only that it was given.
         if failure is not None:
@@ -144,7 +160,7 @@ class Wire:
         while True:
             try:
                 connection = pool.get_connection()
-            except DRIVER_ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - a credential provider of the caller's raises what it likes
                 failure = self._failures.unreachable(error)
                 full = str(error).startswith(NO_CONNECTION)
             else:
@@ -157,17 +173,6 @@ class Wire:
             ):
                 raise failure
             time.sleep(PAUSE)
-
-    def _read(self, connection: Link, pool: Pool) -> Reply:
-        if not isinstance(pool, ThreadPool) and pool.connection_kwargs.get("socket_timeout") is None:
-            # A client of the caller's that would wait for ever.
-            timeout = self._settings.options.timeout
-            if not connection.can_read(timeout=timeout):
-                raise TimeoutError(f"no reply within {timeout:g} seconds")
-        try:
-            return connection.read_response(disable_decoding=True)
-        except ResponseError as error:
-            return error
 
     # -- A cluster --------------------------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class Wire:
                 return self._cluster
         raise failure
 
-    def _routed(self, calls: Sequence[tuple[bytes, bytes]], write: bool) -> list[Reply]:
+    def _routed(self, calls: Sequence[tuple[bytes, bytes]], write: bool, key: bytes | None) -> list[Reply]:
         replies: list[Reply] = [None] * len(calls)
         waiting = list(range(len(calls)))
         for _ in range(MAX_REDIRECTIONS):
@@ -203,9 +208,9 @@ class Wire:
                 places.setdefault(node.name, (node, []))[1].append(index)
             waiting = []
             for node, indexes in places.values():
-                answers = self._on_node(cluster, node, [calls[index][1] for index in indexes], write)
+                answers = self._on_node(cluster, node, [calls[index][1] for index in indexes], write, key)
                 for index, answer in zip(indexes, answers, strict=True):
-                    replies[index] = self._asked(cluster, answer, calls[index][1], write)
+                    replies[index] = self._asked(cluster, answer, calls[index][1], write, key)
                     if isinstance(replies[index], MovedError):
                         waiting.append(index)
             if not waiting:
@@ -222,9 +227,11 @@ class Wire:
             cause = error
         raise self._failures.raised(failure, cause)
 
-    def _on_node(self, cluster: ClusterClient, node: Node, commands: list[bytes], write: bool) -> list[Reply]:
+    def _on_node(
+        self, cluster: ClusterClient, node: Node, commands: list[bytes], write: bool, key: bytes | None
+    ) -> list[Reply]:
         try:
-            answers = self._exchange(_node_pool(cluster, node), commands, write)
+            answers = self._send(_node_pool(cluster, node), commands, write, key)
         except SessionError:
             # A node that fails may have been replaced: look before the next call.
             self._stale = True
@@ -233,7 +240,7 @@ class Wire:
             self._stale = True
         return answers
 
-    def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool) -> Reply:
+    def _asked(self, cluster: ClusterClient, answer: Reply, command: bytes, write: bool, key: bytes | None) -> Reply:
         """Where the slot is on its way to another node, ask that one, once."""
         if not isinstance(answer, AskError) or isinstance(answer, MovedError):
             return answer
@@ -241,7 +248,14 @@ class Wire:
         if node is None:
             self._stale = True
             raise BackendUnavailableError(f"{self._settings.place}: the cluster is being rearranged")
-        return self._on_node(cluster, node, [pack([b"ASKING"]), command], write)[1]
+        return self._on_node(cluster, node, [pack([b"ASKING"]), command], write, key)[1]
+
+
+def _read(connection: Link) -> Reply:
+    try:
+        return connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
 
 
 def _rearranged(answer: ResponseError) -> bool:
@@ -262,8 +276,13 @@ def _pool(settings: Settings) -> ThreadPool:
     elif settings.ssl:
         kind = SSLConnection
     arguments = connection_arguments(settings)
+    # What is read while a connection opens is waited for no longer than that may take.
+    arguments["socket_timeout"] = min(settings.connect_timeout, settings.options.timeout)
     return ThreadPool(
-        lambda: kind(retry=Retry(NoBackoff(), 0), **arguments), settings.max_connections, settings.pool_timeout
+        lambda: kind(retry=Retry(NoBackoff(), 0), **arguments),
+        settings.max_connections,
+        settings.pool_timeout,
+        settings.options.timeout,
     )
 
 

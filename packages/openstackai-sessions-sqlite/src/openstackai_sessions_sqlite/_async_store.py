@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from openstackai_sessions_core import Limits, SessionInfo
@@ -16,7 +16,7 @@ from openstackai_sessions_core.backend import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
     StoreOptions,
@@ -66,65 +66,64 @@ class AsyncSQLiteStore(AsyncBaseStore):
 
     # -- Writes -----------------------------------------------------------------------------------------------------
 
-    async def append(
+    def append(
         self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None
-    ) -> Outcome:
+    ) -> Awaitable[Outcome]:
         """Append all messages or none."""
-        run = partial(operations.append, self._settings, session_id, op, messages, ttl)
-        return await self._database.submit(run, writes=True)
+        run = operations.Append(self._settings, session_id, op, messages, ttl)
+        return self._database.submit(run, writes=True)
 
-    async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+    def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Awaitable[Outcome]:
         """Remove the newest message and return it."""
-        run = partial(operations.pop, self._settings, session_id, op, ttl)
-        return await self._database.submit(run, writes=True)
+        run = operations.Write(operations.pop, self._settings, session_id, op, ttl)
+        return self._database.submit(run, writes=True)
 
-    async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+    def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Awaitable[Outcome]:
         """Remove every message."""
-        run = partial(operations.clear, self._settings, session_id, op, ttl)
-        return await self._database.submit(run, writes=True)
+        run = operations.Write(operations.clear, self._settings, session_id, op, ttl)
+        return self._database.submit(run, writes=True)
 
-    async def write_metadata(
+    def write_metadata(
         self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
-    ) -> Outcome:
+    ) -> Awaitable[Outcome]:
         """Set all values and remove the keys."""
-        run = partial(operations.write_metadata, self._settings, session_id, op, values, removed, ttl)
-        return await self._database.submit(run, writes=True)
+        run = operations.Write(operations.write_metadata, self._settings, session_id, op, values, removed, ttl)
+        return self._database.submit(run, writes=True)
 
     async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         """Put a document in the place of what the session holds, or after it."""
         if not content.append and len(content.messages) > plans.LARGE_IMPORT:
             return await self._database.run_async(plans.import_in_steps(self._settings, session_id, op, content, ttl))
-        run = partial(operations.replace, self._settings, session_id, op, content, ttl)
+        run = operations.Write(operations.replace, self._settings, session_id, op, content, ttl)
         return await self._database.submit(run, writes=True)
 
-    async def delete(self, session_id: str, op: Operation) -> Outcome:
+    def delete(self, session_id: str, op: Operation) -> Awaitable[Outcome]:
         """End this life of the session."""
-        return await self._database.submit(partial(operations.delete, self._settings, session_id, op), writes=True)
+        return self._database.submit(operations.Write(operations.delete, self._settings, session_id, op), writes=True)
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
-    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Awaitable[Sequence[RecordTuple]]:
         """Read the newest messages, oldest first."""
         if limit is None or limit > plans.LARGE_READ:
-            return await self._database.run_async(plans.read_all(self._settings, session_id, limit, before))
-        run = partial(operations.read, self._settings, session_id, limit, before, None)
-        return await self._database.submit(run, writes=False) or []
+            return self._database.run_async(plans.read_all(self._settings, session_id, limit, before))
+        return self._database.submit(operations.Read(self._settings, session_id, limit, before), writes=False)
 
-    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         """Read the oldest messages at positions in (after, until]."""
         run = partial(operations.scan, self._settings, session_id, life, after, until, limit)
         if limit <= plans.LARGE_READ:
             return await self._database.submit(run, writes=False)
         return await asyncio.to_thread(self._database.read_aside, run)
 
-    async def head(self, session_id: str) -> Head | None:
+    def head(self, session_id: str) -> Awaitable[Head | None]:
         """Read the session's state."""
-        return await self._database.submit(partial(operations.head, self._settings, session_id), writes=False)
+        return self._database.submit(partial(operations.head, self._settings, session_id), writes=False)
 
-    async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
+    def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Awaitable[Mapping[str, bytes]]:
         """Read some or all metadata."""
         run = partial(operations.read_metadata, self._settings, session_id, keys)
-        return await self._database.submit(run, writes=False)
+        return self._database.submit(run, writes=False)
 
     async def load(self, session_id: str) -> Snapshot | None:
         """Read everything the session holds at one instant."""

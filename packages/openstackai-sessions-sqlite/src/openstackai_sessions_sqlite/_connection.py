@@ -25,6 +25,9 @@ Synchronous: TypeAlias = Literal["full", "normal"]
 
 MEMORY = ":memory:"
 JOURNAL_BYTES = 64 * 1024 * 1024
+# So long, 16 MiB with pages of 4 KiB, the log grows before it is copied into the file: what many commits changed again
+# and again is copied once.
+CHECKPOINT_PAGES = 4_000
 CACHED_STATEMENTS = 256
 # At most, of each connection: enough for the newest messages of a few hundred conversations.
 CACHE_KIB = 16 * 1024
@@ -115,6 +118,12 @@ class Channel:
     def identity(self) -> Identity | None:
         """The file that the connection is on."""
         return self._identity
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another connection has been seen to write to the file."""
+        db = self._db
+        return db is not None and db.recent is not None and db.recent.shared
 
     def use(self, deadline: float) -> Connection:
         """The connection to the file that lies at the path now, with no transaction under way."""
@@ -242,6 +251,7 @@ class Channel:
             # macOS alone needs to be told that a sync should reach the disk itself.
             db.execute("PRAGMA fullfsync = ON")
         db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     def _open_unchanging(self, error: sqlite3.OperationalError) -> Connection:

@@ -17,6 +17,7 @@ from openstackai_sessions_sqlite._engine import Engine, Run
 from openstackai_sessions_sqlite._operations import Settings
 from openstackai_sessions_sqlite._plans import How, Plan, Step
 from openstackai_sessions_sqlite._registry import registry
+from openstackai_sessions_sqlite._wal_reset import report_wal_reset
 
 __all__ = ["Database", "absolute_path", "check_path"]
 
@@ -93,23 +94,29 @@ class Database:
         self.settings = Settings(check_clock(clock), options.op_id_ttl, options.limits)
         self.closed = False
         self._owned = owned
-        self._engine: Engine | None = None
+        # Empty, or the one engine: of several threads that come first, `setdefault` lets one put theirs in.
+        self._engines: dict[None, Engine] = {}
 
     @property
     def engine(self) -> Engine:
         """The engine of the file that lies at the path when this is first asked for."""
-        engine = self._engine
+        engine = self._engines.get(None)
         if engine is None:
             if self.closed:
                 raise SessionClosedError("the store is closed; make a new one")
-            engine = self._engine = registry.engine(self.path, self.synchronous)
-            if self._owned:
-                engine.owners.add(id(self))
-            # Finalizers run anywhere, even while this thread holds a lock: neither of these waits for one.
-            forget = engine.abandon if self.path == MEMORY else engine.owners.discard
-            weakref.finalize(self, forget, id(self)).atexit = False
+            found = registry.engine(self.path, self.synchronous)
+            engine = self._engines.setdefault(None, found)
+            if engine is found:
+                self._begin_with(engine)
         engine.used = next(_ticks)
         return engine
+
+    def _begin_with(self, engine: Engine) -> None:
+        if self._owned:
+            engine.owners.add(id(self))
+        # Finalizers run anywhere, even while this thread holds a lock: neither of these waits for one.
+        forget = engine.abandon if self.path == MEMORY else engine.owners.discard
+        weakref.finalize(self, forget, id(self)).atexit = False
 
     def write(self, run: Run[T]) -> T:
         """Run a write and return once it is durable."""
@@ -129,8 +136,9 @@ class Database:
 
     def flush(self) -> None:
         """Let the engine have what the running loop's tasks have asked for."""
-        if self._engine is not None:
-            self._engine.flush(asyncio.get_running_loop())
+        engine = self._engines.get(None)
+        if engine is not None:
+            engine.flush(asyncio.get_running_loop())
 
     def run(self, plan: Plan[T]) -> T:
         """Take the steps of a plan, in this thread."""
@@ -171,12 +179,13 @@ class Database:
         """`"power"`, or `"process"` where the user chose so, or `"unknown"` in memory."""
         if self.path == MEMORY:
             return "unknown"
+        report_wal_reset()
         return "power" if self.synchronous == "full" else "process"
 
     def close(self) -> None:
         """Finish what is queued; close the file unless others in this process are on it."""
         self.closed = True
-        engine, self._engine = self._engine, None
+        engine = self._engines.pop(None, None)
         if engine is None:
             return
         if self.path == MEMORY:

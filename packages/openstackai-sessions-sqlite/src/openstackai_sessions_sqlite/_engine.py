@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
 from openstackai_sessions_core import BackendError, OutcomeUnknownError, SessionError
+from openstackai_sessions_core.backend import RecordTuple
 from openstackai_sessions_sqlite._connection import (
     MEMORY,
     Channel,
@@ -29,11 +31,13 @@ from openstackai_sessions_sqlite._connection import (
     explain,
     patiently,
 )
+from openstackai_sessions_sqlite._operations import Run
+from openstackai_sessions_sqlite._together import append_together, read_together
+from openstackai_sessions_sqlite._wal_reset import report_wal_reset
 
 __all__ = ["Engine", "Run"]
 
 T = TypeVar("T")
-Run = Callable[[Connection], T]
 
 READERS = 3
 # So many jobs share a commit at most: a hundred small writes cost little more than one.
@@ -45,7 +49,7 @@ IDLE = 2.0
 class Job(Generic[T]):
     """One piece of queued work and whoever waits for it: a thread at the gate, or a future of an event loop."""
 
-    __slots__ = ("deadline", "error", "future", "gate", "result", "run", "writes")
+    __slots__ = ("deadline", "error", "future", "gate", "result", "run", "withdrawn", "writes")
 
     def __init__(self, run: Run[T], deadline: float, *, writes: bool, future: asyncio.Future[T] | None = None) -> None:
         self.run = run
@@ -54,11 +58,18 @@ class Job(Generic[T]):
         self.future = future
         self.result: T | None = None
         self.error: BaseException | None = None
+        # The thread that waited for it was interrupted.
+        self.withdrawn = False
         # A plain lock, taken now and released when the job is done: an interrupt cannot leave it half way.
         self.gate: threading.Lock | None = None
         if future is None:
             self.gate = threading.Lock()
             self.gate.acquire()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for it still; what nobody waits for is not begun."""
+        return not (self.withdrawn if self.future is None else self.future.cancelled())
 
 
 class Engine:
@@ -76,7 +87,9 @@ class Engine:
         self._opened = opened
         self._writer = Channel(path, synchronous, remembers=True)
         self._readers = [] if path == MEMORY else [Channel(path, synchronous) for _ in range(READERS)]
+        # Something to tell once no lock is held: a file was opened, or others turned out to write to it.
         self._news = False
+        self._shared = False
         self._resting: list[Channel] = []
         self._start_afresh()
 
@@ -111,12 +124,17 @@ class Engine:
             if self._news:
                 self._tell()
             return result
-        if self._writer.user == threading.get_ident():
+        if self._is_mine(self._writer):
             raise BackendError("a signal handler or a finalizer began a write inside another one; nothing was applied")
         job = Job(run, deadline, writes=True)
-        self._enqueue([cast("Job[object]", job)])
         assert job.gate is not None
-        job.gate.acquire()
+        try:
+            self._enqueue([cast("Job[object]", job)])
+            job.gate.acquire()
+        except BaseException:
+            # An interrupt. Unless it has begun, it must not be applied after what this thread writes next.
+            job.withdrawn = True
+            raise
         if job.error is not None:
             raise job.error
         return cast(T, job.result)
@@ -136,12 +154,24 @@ class Engine:
         deadline = time.monotonic() + timeout
         channels = self._readers or [self._writer]
         free = (channel for channel in channels if not channel.lock.locked())
-        channel = next(free, None) or random.choice(channels)
+        channel = next(free, None)
+        if channel is None:
+            others = [channel for channel in channels if not self._is_mine(channel)]
+            if not others:
+                raise BackendError("a signal handler or a finalizer began a read inside of what uses the connection")
+            channel = random.choice(others)
         with channel.lock:
             result = self._read(channel, run, deadline, whole=True)
         if self._news:
             self._tell()
         return result
+
+    def _is_mine(self, channel: Channel) -> bool:
+        """Whether an operation of this thread, which a signal or a finalizer interrupted, may hold the channel."""
+        if channel.user:
+            return channel.user == threading.get_ident()
+        # Somebody is just taking it or leaving it.
+        return channel.lock.locked() and _is_inside(self, asking=True)
 
     def _is_idle(self) -> bool:
         return not self._writer.lock.locked() and not self._thread_waits and self._queue.empty()
@@ -174,14 +204,19 @@ class Engine:
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name="openstackai-sessions-sqlite", daemon=True)
-        if not self._take_place(thread):
-            return
         try:
-            thread.start()
+            if self._take_place(thread):
+                thread.start()
         except RuntimeError:
             # The interpreter is shutting down, or the system gives no more threads: the caller does the work.
             self._thread = None
             self._drain()
+        except BaseException:
+            # An interrupt. Others may count on this thread already; if it does run, one of the two leaves.
+            if self._thread is thread and not thread.is_alive():
+                self._thread = None
+                self._start_thread()
+            raise
 
     def _drain(self) -> None:
         while not self._queue.empty():
@@ -190,6 +225,8 @@ class Engine:
 
     def _work(self) -> None:
         me = threading.current_thread()
+        if not self._take_place(me):
+            return
         while True:
             jobs: list[Job[object]] = []
             with suppress(Empty):
@@ -228,7 +265,7 @@ class Engine:
 
     def _run_batch(self, batch: list[Job[object]]) -> None:
         """Run the reads, which see what is committed, then the writes; tell each caller as soon as that is true."""
-        batch = [job for job in batch if job.future is None or not job.future.cancelled()]
+        batch = [job for job in batch if job.is_wanted]
         self._run_reads([job for job in batch if not job.writes])
         writes = [job for job in batch if job.writes]
         if len(writes) > 1:
@@ -241,9 +278,13 @@ class Engine:
             _deliver([job])
 
     def _run_reads(self, jobs: list[Job[object]]) -> None:
-        for job in jobs:
+        known: dict[int, list[RecordTuple]] = {}
+        if len(jobs) > 1:
+            with suppress(SessionError):  # whatever it is, each of them will meet it
+                known = self._read(self._writer, partial(read_together, [job.run for job in jobs]), jobs[0].deadline)
+        for index, job in enumerate(jobs):
             try:
-                job.result = self._read(self._writer, job.run, job.deadline)
+                job.result = known[index] if index in known else self._read(self._writer, job.run, job.deadline)
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 job.error = error
         _deliver(jobs)
@@ -291,9 +332,14 @@ class Engine:
         try:
             deadline = min(job.deadline for job in jobs)
             db = self._begin(deadline)
-            for job in jobs:
+            results = append_together([job.run for job in jobs], db)
+            for index, job in enumerate(jobs):
                 try:
-                    job.result = job.run(db)
+                    result = results[index] if index in results else job.run(db)
+                    if isinstance(result, SessionError):
+                        job.error = result
+                    else:
+                        job.result = result
                 except SessionError as error:  # refused before it wrote anything
                     job.error = error
             committing = True
@@ -328,6 +374,8 @@ class Engine:
             raise
         finally:
             channel.user = 0
+            if channel.is_shared and not self._shared:
+                self._shared = self._news = True
 
     def _read_once(self, channel: Channel, run: Run[T], deadline: float, *, whole: bool) -> T:
         db = self._use(channel, deadline)
@@ -348,26 +396,34 @@ class Engine:
 
     def _tell(self) -> None:
         self._news = False
+        if self._shared:
+            report_wal_reset()
         if self._opened is not None:
             self._opened(self)
 
     # -- Closing ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish what is queued and close the connections; the next use opens others."""
-        with self._writer.lock:
-            while self._backlog or not self._queue.empty():
-                self._run_batch(self._take())
-            self._writer.close()
+        """Finish what is queued and close the connections; the next use opens others.
+
+        A connection that a signal handler has interrupted in its use stays open, as does its queue.
+        """
+        if not self._is_mine(self._writer):
+            with self._writer.lock:
+                while self._backlog or not self._queue.empty():
+                    self._run_batch(self._take())
+                self._writer.close()
         for reader in self._readers:
-            with reader.lock:
-                reader.close()
+            if not self._is_mine(reader):
+                with reader.lock:
+                    reader.close()
 
     def destroy(self) -> None:
         """Close for good, also what is in memory only."""
         self.close()
-        with self._writer.lock:
-            self._writer.destroy()
+        if not self._is_mine(self._writer):
+            with self._writer.lock:
+                self._writer.destroy()
 
     def stop_thread(self) -> None:
         """Let the thread end now rather than when it has been idle for a while."""
@@ -412,9 +468,12 @@ class Engine:
         self._start_afresh()
 
 
-def _is_inside(engine: Engine) -> bool:
-    """Whether this thread has begun an operation that has not returned."""
+def _is_inside(engine: Engine, *, asking: bool = False) -> bool:
+    """Whether this thread has begun an operation that has not returned; `asking`: another than the one that asks."""
     frame = inspect.currentframe()
+    if asking:
+        while frame is not None and frame.f_globals is globals():
+            frame = frame.f_back
     while frame is not None:
         if frame.f_code in _OPERATIONS and frame.f_locals.get("self") is engine:
             return True
@@ -422,7 +481,10 @@ def _is_inside(engine: Engine) -> bool:
     return False
 
 
-_OPERATIONS = {method.__code__ for method in (Engine.write, Engine.read, Engine.read_aside, Engine.close)}
+_OPERATIONS = {
+    method.__code__
+    for method in (Engine.write, Engine.read, Engine.read_aside, Engine.close, Engine._drain, Engine._work)
+}
 
 
 def _deliver(jobs: list[Job[object]]) -> None:

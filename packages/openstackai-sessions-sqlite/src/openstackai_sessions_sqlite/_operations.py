@@ -10,8 +10,7 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from openstackai_sessions_core import BackendUnavailableError, ConflictError, CorruptDataError, SessionInfo
 from openstackai_sessions_core.backend import (
@@ -21,7 +20,7 @@ from openstackai_sessions_core.backend import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
     check_payload,
@@ -37,14 +36,20 @@ from openstackai_sessions_sqlite._recent import MOST
 __all__ = [
     "STAGE",
     "START",
+    "Append",
+    "Read",
+    "Run",
     "Settings",
+    "Write",
     "abandon",
     "append",
     "clear",
+    "data_version",
     "delete",
     "forget_some",
     "head",
     "is_anything_over",
+    "keep_up",
     "list_page",
     "load",
     "pop",
@@ -71,10 +76,10 @@ STAGE_TIME = 3_600_000_000
 ALL = 2**63 - 1
 
 Key = tuple[str, str]
+Row = tuple[int | None, ...]
+Run = Callable[[Connection], T]
 # Before every key of the ledger.
 START: Key = ("", "")
-
-_record = cast(Callable[[tuple[int, str, int, bytes]], Record], partial(tuple.__new__, Record))
 
 
 class Settings:
@@ -101,7 +106,7 @@ class _Session:
         "session_id", "ttl",
     )  # fmt: skip
 
-    def __init__(self, session_id: str, row: tuple[int | None, ...], now: int) -> None:
+    def __init__(self, session_id: str, row: Row, now: int) -> None:
         self.session_id = session_id
         self.key, self.life, next_position, count, metadata_bytes, created_at, self.ttl, expires_at = row
         self.expired_key: int | None = None
@@ -171,12 +176,61 @@ class _Write:
         settings = self.settings
         forget_at = min(self.now + settings.op_id_ttl, ALL)
         self.db.execute(_sql.REMEMBER, (self.session_id, *self.op, forget_at, encode_outcome(outcome)))
-        settings.upkeep_in -= 1
-        if settings.upkeep_in < 0:
-            settings.upkeep_in = UPKEEP_EVERY
-            settings.forgotten_up_to = forget(self.db, self.now, settings.forgotten_up_to, UPKEEP) or START
-            sweep(self.db, self.now, UPKEEP)
+        keep_up(self.db, settings, self.now, 1)
         return outcome
+
+
+class Write(Generic[T]):
+    """A write to one session, to be run on a connection."""
+
+    __slots__ = ("arguments", "function", "op", "session_id", "settings")
+
+    def __init__(
+        self, function: Callable[..., T], settings: Settings, session_id: str, op: Operation, *arguments: object
+    ) -> None:
+        self.function = function
+        self.settings = settings
+        self.session_id = session_id
+        self.op = op
+        self.arguments = arguments
+
+    def __call__(self, db: Connection) -> T:
+        return self.function(self.settings, self.session_id, self.op, *self.arguments, db)
+
+
+class Append(Write[Outcome]):
+    """An append, which may be run together with others."""
+
+    __slots__ = ("messages", "ttl")
+
+    def __init__(
+        self, settings: Settings, session_id: str, op: Operation, messages: Sequence[NewMessage], ttl: int | None
+    ) -> None:
+        super().__init__(append, settings, session_id, op, messages, ttl)
+        self.messages = messages
+        self.ttl = ttl
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are messages, none with an id of the caller's, which would have to be looked for."""
+        return bool(self.messages) and not any(message[2] for message in self.messages)
+
+
+class Read:
+    """A read of a window that is not large; what is remembered of it can be had together with others."""
+
+    __slots__ = ("before", "limit", "session_id", "settings")
+
+    def __init__(self, settings: Settings, session_id: str, limit: int, before: int | None) -> None:
+        self.settings = settings
+        self.session_id = session_id
+        self.limit = limit
+        self.before = before
+
+    def __call__(self, db: Connection) -> list[RecordTuple]:
+        records = read(self.settings, self.session_id, self.limit, self.before, None, db)
+        assert records is not None
+        return records
 
 
 # -- Writes ---------------------------------------------------------------------------------------------------------
@@ -208,7 +262,7 @@ def append(
         record = known.get(id)
         added.append(record is None)
         if record is None:
-            record = Record(position, id, now, data)
+            record = (position, id, now, data)
             rows.append((key, position, id, now, data))
             position += 1
         records.append(record)
@@ -231,18 +285,18 @@ def pop(settings: Settings, session_id: str, op: Operation, ttl: int | None, db:
     found = db.execute(_sql.NEWEST_MESSAGE, (session.key,)).fetchall() if session.key is not None else []
     if not found:
         return write.remember(Outcome(applied=False))
-    record = _record(found[0])
+    record: RecordTuple = found[0]
     check_payload(record)
+    position, _, _, data = record
     try:
-        record.data.decode()
+        data.decode()
     except UnicodeDecodeError:
         # JSON in another encoding: not of our writing, and more than the ledger can keep.
-        text = f"the message at position {record.position} is not UTF-8"
-        raise CorruptDataError(text, position=record.position) from None
+        raise CorruptDataError(f"the message at position {position} is not UTF-8", position=position) from None
     session.count -= 1
-    db.execute(_sql.DELETE_MESSAGE, (session.save(db, write.now, ttl), record.position))
+    db.execute(_sql.DELETE_MESSAGE, (session.save(db, write.now, ttl), position))
     if db.recent is not None:
-        db.recent.note_pop(session_id, record.position, session.expires_at)
+        db.recent.note_pop(session_id, position, session.expires_at)
     return write.log(Outcome(applied=True, repeated=False, records=(record,)))
 
 
@@ -448,6 +502,15 @@ def _check_staged(db: Connection, key: int) -> None:
 # -- Leaving storage --------------------------------------------------------------------------------------------------
 
 
+def keep_up(db: Connection, settings: Settings, now: int, writes: int) -> None:
+    """Clear away a little of what is over, once in so many writes."""
+    settings.upkeep_in -= writes
+    if settings.upkeep_in < 0:
+        settings.upkeep_in = UPKEEP_EVERY
+        settings.forgotten_up_to = forget(db, now, settings.forgotten_up_to, UPKEEP) or START
+        sweep(db, now, UPKEEP)
+
+
 def forget(db: Connection, now: int, start: Key, count: int) -> Key | None:
     """Look at so many remembered operations and remove what is past remembering; return how far that came."""
     for end in db.execute(_sql.END_OF_STRETCH, (*start, count - 1)).fetchall():
@@ -511,34 +574,34 @@ def _remove(db: Connection, key: int, budget: int) -> int:
 
 def read(
     settings: Settings, session_id: str, limit: int | None, before: int | None, most: int | None, db: Connection
-) -> list[Record] | None:
+) -> list[RecordTuple] | None:
     """See `SessionStore.read`. None where there are more than `most` messages, which nobody should wait for."""
     now = settings.now()
     wanted = min(ALL if limit is None else limit, ALL if most is None else most + 1)
     recent = db.recent if before is None and wanted <= MOST + 1 else None
-    records = recent.find(_data_version(db), session_id, wanted, now) if recent is not None else None
+    records = recent.find(data_version(db), session_id, wanted, now) if recent is not None else None
     if records is None:
         below = ALL if before is None else min(before, ALL)
-        records = list(map(_record, db.execute(_sql.WINDOW, (session_id, now, below, wanted)).fetchall()))
+        records = db.execute(_sql.WINDOW, (session_id, now, below, wanted)).fetchall()
         records.reverse()
         if recent is not None and len(records) <= MOST:
             for (expires_at,) in db.execute(_sql.EXPIRES_AT, (session_id, now)).fetchall():
                 whole = len(records) < wanted
-                recent.keep(_data_version(db), session_id, records, whole=whole, expires_at=expires_at)
+                recent.keep(data_version(db), session_id, records, whole=whole, expires_at=expires_at)
     return None if most is not None and len(records) > most else records
 
 
-def _data_version(db: Connection) -> int:
+def data_version(db: Connection) -> int:
+    """A number that is another one where another connection has committed."""
     version: int = db.execute(_sql.DATA_VERSION).fetchall()[0][0]
     return version
 
 
 def scan(
     settings: Settings, session_id: str, life: int, after: int, until: int, limit: int, db: Connection
-) -> list[Record]:
+) -> list[RecordTuple]:
     """See `SessionStore.scan`."""
-    rows = db.execute(_sql.SCAN, (session_id, settings.now(), life, after, until, min(limit, ALL))).fetchall()
-    return list(map(_record, rows))
+    return db.execute(_sql.SCAN, (session_id, settings.now(), life, after, until, min(limit, ALL))).fetchall()
 
 
 def head(settings: Settings, session_id: str, db: Connection) -> Head | None:
@@ -559,7 +622,7 @@ def read_metadata(settings: Settings, session_id: str, keys: Sequence[str] | Non
 def load(settings: Settings, session_id: str, db: Connection) -> Snapshot | None:
     """See `SessionStore.load`. Needs a transaction, so that its statements see one instant."""
     for key, created_at in db.execute(_sql.KEY_OF, (session_id, settings.now())).fetchall():
-        messages = list(map(_record, db.execute(_sql.ALL_MESSAGES, (key,)).fetchall()))
+        messages = db.execute(_sql.ALL_MESSAGES, (key,)).fetchall()
         return Snapshot(created_at, messages, dict(db.execute(_sql.ALL_METADATA, (key,)).fetchall()))
     return None
 
@@ -588,15 +651,15 @@ def _end_of(prefix: str) -> bytes | str:
 # -- Parts of several -------------------------------------------------------------------------------------------------
 
 
-def _known(db: Connection, key: int | None, messages: Sequence[NewMessage | ImportedMessage]) -> dict[str, Record]:
+def _known(db: Connection, key: int | None, messages: Sequence[NewMessage | ImportedMessage]) -> dict[str, RecordTuple]:
     """The records, by id, of those messages that are in the log already; `ConflictError` where a payload differs."""
-    known: dict[str, Record] = {}
+    known: dict[str, RecordTuple] = {}
     if key is None:
         return known
     for message in messages:
         for row in db.execute(_sql.MESSAGE_BY_ID, (key, message.id)).fetchall():
-            record = known[message.id] = _record(row)
-            if record.data != message.data:
+            known[message.id] = row
+            if row[3] != message.data:
                 raise ConflictError(f"a message with the id {message.id!r} and another content is in the session")
     return known
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 from openstackai_sessions_core import BackendError, SessionInfo
-from openstackai_sessions_core.backend import Operation, Outcome, Record, SessionImport
+from openstackai_sessions_core.backend import Operation, Outcome, RecordTuple, SessionImport
 from openstackai_sessions_sqlite import _operations as operations
 from openstackai_sessions_sqlite._engine import Run
 from openstackai_sessions_sqlite._operations import Settings
@@ -45,13 +45,13 @@ class Step(NamedTuple):
 Plan: TypeAlias = Generator[Step, object, T]
 
 
-def read_all(settings: Settings, session_id: str, limit: int | None, before: int | None) -> Plan[list[Record]]:
+def read_all(settings: Settings, session_id: str, limit: int | None, before: int | None) -> Plan[list[RecordTuple]]:
     """Read a window that may be large: most are not, which one short read finds out."""
     window = partial(operations.read, settings, session_id, limit, before)
     records = yield Step(How.READ, partial(window, LARGE_READ))
     if records is None:
         records = yield Step(How.ASIDE, partial(window, None))
-    return cast(list[Record], records)
+    return cast(list[RecordTuple], records)
 
 
 def import_in_steps(

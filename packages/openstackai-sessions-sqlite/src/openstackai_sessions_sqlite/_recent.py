@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from openstackai_sessions_core.backend import Record
+from openstackai_sessions_core.backend import RecordTuple
 
 __all__ = ["MOST", "Recent"]
 
@@ -27,13 +27,13 @@ class _Window:
 
     __slots__ = ("expires_at", "records", "size", "whole")
 
-    def __init__(self, records: list[Record], *, whole: bool, expires_at: int | None) -> None:
+    def __init__(self, records: list[RecordTuple], *, whole: bool, expires_at: int | None) -> None:
         self.records = records
         self.whole = whole
         self.expires_at = expires_at
         self.size = _size(records)
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[RecordTuple]) -> None:
         self.records += records
         self.size += _size(records)
         if len(self.records) > MOST or self.size > SESSION_BYTES:
@@ -45,7 +45,7 @@ class _Window:
 
     def pop(self, position: int) -> bool:
         """Drop the newest message, which should be at that position; False where it is not."""
-        if not self.records or self.records[-1].position != position:
+        if not self.records or self.records[-1][0] != position:
             return False
         self.size -= _size((self.records.pop(),))
         return True
@@ -56,6 +56,8 @@ class Recent:
 
     def __init__(self) -> None:
         self._version: int | None = None
+        # Whether another connection has been seen to write to the file.
+        self.shared = False
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._size = 0
         # What the transaction under way changes, to be noted once it is committed.
@@ -63,9 +65,10 @@ class Recent:
 
     # -- Reading ----------------------------------------------------------------------------------------------------
 
-    def find(self, version: int, session_id: str, limit: int, now: int) -> list[Record] | None:
+    def find(self, version: int, session_id: str, limit: int, now: int) -> list[RecordTuple] | None:
         """The newest `limit` messages of a session, or None where they have to be read."""
         if version != self._version:
+            self.shared = self.shared or self._version is not None
             self._clear()
             self._version = version
         window = self._windows.get(session_id)
@@ -77,7 +80,7 @@ class Recent:
         return window.records[-limit:] if limit else []
 
     def keep(
-        self, version: int, session_id: str, records: list[Record], *, whole: bool, expires_at: int | None
+        self, version: int, session_id: str, records: list[RecordTuple], *, whole: bool, expires_at: int | None
     ) -> None:
         """Keep what has been read since `find`, unless somebody has committed in between."""
         if version == self._version:
@@ -86,7 +89,9 @@ class Recent:
 
     # -- Writing: noted now, in force after the commit ----------------------------------------------------------------
 
-    def note_append(self, session_id: str, records: Sequence[Record], expires_at: int | None, *, begins: bool) -> None:
+    def note_append(
+        self, session_id: str, records: Sequence[RecordTuple], expires_at: int | None, *, begins: bool
+    ) -> None:
         """Messages are appended; `begins`: they are the first of this life of the session."""
         self._changes.append(lambda: self._append(session_id, records, expires_at, begins=begins))
 
@@ -114,7 +119,7 @@ class Recent:
 
     # -- The windows ------------------------------------------------------------------------------------------------
 
-    def _append(self, session_id: str, records: Sequence[Record], expires_at: int | None, *, begins: bool) -> None:
+    def _append(self, session_id: str, records: Sequence[RecordTuple], expires_at: int | None, *, begins: bool) -> None:
         window = self._drop(session_id)
         if begins:
             window = _Window([], whole=True, expires_at=None)
@@ -148,5 +153,5 @@ class Recent:
         self._size = 0
 
 
-def _size(records: Sequence[Record]) -> int:
+def _size(records: Sequence[RecordTuple]) -> int:
     return sum([len(record[3]) for record in records]) + ALLOWANCE * len(records)

@@ -20,6 +20,16 @@ LEFT JOIN operations AS o ON o.session_id = i.session_id AND o.op_id = ? AND o.f
 LEFT JOIN sessions AS s ON s.session_id = i.session_id
 """
 
+# The same for several at once, numbered by the caller.
+FOUND_TOGETHER = 16
+FIND_TOGETHER = f"""
+WITH asked (number, session_id, op_id, now) AS (VALUES {", ".join(["(?, ?, ?, ?)"] * FOUND_TOGETHER)})
+SELECT i.number, o.digest, o.outcome, {SESSION}
+FROM asked AS i
+LEFT JOIN operations AS o ON o.session_id = i.session_id AND o.op_id = i.op_id AND o.forget_at > i.now
+LEFT JOIN sessions AS s ON s.session_id = i.session_id
+"""
+
 # -- Writes ---------------------------------------------------------------------------------------------------------
 
 INSERT_SESSION = """
@@ -68,12 +78,12 @@ DELETE FROM metadata WHERE session = ? AND key IN (SELECT key FROM metadata WHER
 REMOVE_SESSION = "DELETE FROM sessions WHERE key = ?"
 # The ledger is cleared a stretch at a time, from one key to another.
 END_OF_STRETCH = """
-SELECT session_id, op_id FROM operations WHERE (session_id, op_id) > (?, ?) ORDER BY session_id, op_id LIMIT 1 OFFSET ?
+SELECT op_id, session_id FROM operations WHERE (op_id, session_id) > (?, ?) ORDER BY op_id, session_id LIMIT 1 OFFSET ?
 """
 FORGET = """
-DELETE FROM operations WHERE (session_id, op_id) > (?, ?) AND (session_id, op_id) <= (?, ?) AND forget_at <= ?
+DELETE FROM operations WHERE (op_id, session_id) > (?, ?) AND (op_id, session_id) <= (?, ?) AND forget_at <= ?
 """
-FORGET_REST = "DELETE FROM operations WHERE (session_id, op_id) > (?, ?) AND forget_at <= ?"
+FORGET_REST = "DELETE FROM operations WHERE (op_id, session_id) > (?, ?) AND forget_at <= ?"
 
 # -- A large import: staged under a row of its own, then given the session's id ---------------------------------------
 

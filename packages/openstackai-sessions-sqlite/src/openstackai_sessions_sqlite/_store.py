@@ -15,7 +15,7 @@ from openstackai_sessions_core.backend import (
     NewMessage,
     Operation,
     Outcome,
-    Record,
+    RecordTuple,
     SessionImport,
     Snapshot,
     StoreOptions,
@@ -74,42 +74,42 @@ class SQLiteStore(BaseStore):
 
     def append(self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None) -> Outcome:
         """Append all messages or none."""
-        return self._database.write(partial(operations.append, self._settings, session_id, op, messages, ttl))
+        return self._database.write(operations.Append(self._settings, session_id, op, messages, ttl))
 
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         """Remove the newest message and return it."""
-        return self._database.write(partial(operations.pop, self._settings, session_id, op, ttl))
+        return self._database.write(operations.Write(operations.pop, self._settings, session_id, op, ttl))
 
     def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         """Remove every message."""
-        return self._database.write(partial(operations.clear, self._settings, session_id, op, ttl))
+        return self._database.write(operations.Write(operations.clear, self._settings, session_id, op, ttl))
 
     def write_metadata(
         self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
     ) -> Outcome:
         """Set all values and remove the keys."""
-        run = partial(operations.write_metadata, self._settings, session_id, op, values, removed, ttl)
+        run = operations.Write(operations.write_metadata, self._settings, session_id, op, values, removed, ttl)
         return self._database.write(run)
 
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         """Put a document in the place of what the session holds, or after it."""
         if not content.append and len(content.messages) > plans.LARGE_IMPORT:
             return self._database.run(plans.import_in_steps(self._settings, session_id, op, content, ttl))
-        return self._database.write(partial(operations.replace, self._settings, session_id, op, content, ttl))
+        return self._database.write(operations.Write(operations.replace, self._settings, session_id, op, content, ttl))
 
     def delete(self, session_id: str, op: Operation) -> Outcome:
         """End this life of the session."""
-        return self._database.write(partial(operations.delete, self._settings, session_id, op))
+        return self._database.write(operations.Write(operations.delete, self._settings, session_id, op))
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
-    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
         """Read the newest messages, oldest first."""
         if limit is None or limit > plans.LARGE_READ:
             return self._database.run(plans.read_all(self._settings, session_id, limit, before))
         return self._database.read(partial(operations.read, self._settings, session_id, limit, before, None)) or []
 
-    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         """Read the oldest messages at positions in (after, until]."""
         run = partial(operations.scan, self._settings, session_id, life, after, until, limit)
         return self._database.read(run) if limit <= plans.LARGE_READ else self._database.read_aside(run)

@@ -30,4 +30,4 @@ local damaged = held ~= (state and tonumber(state.count) or 0)
 
 -- An element of the log: position (counted from the state's base), microseconds, eight digits of the payload's SHA-1,
 -- id, a line end, payload.
-local ELEMENT = '^(%d+) (-?%d+) (%x+) ([^\n]*)\n()'
+local ELEMENT = '^(%d+) (-?%d+) ([^ \n]*) ([^\n]*)\n()'

@@ -9,8 +9,10 @@ end
 local element = call('LINDEX', KEYS[2], -1)
 local position, created, sum, id, start = string.match(element, ELEMENT)
 local data = position and string.sub(element, start)
--- What was stored by this library and is unchanged can be read. Anything else the caller looks at before it goes.
-if not (position and string.sub(redis.sha1hex(data), 1, 8) == sum) and redis.sha1hex(element) ~= ARGV[7] then
+-- What was stored by this library and is unchanged can be read. Anything else the caller looks at before it goes; the sum
+-- does not cover an id, and one that is not ASCII may be broken.
+local sound = position and string.sub(redis.sha1hex(data), 1, 8) == sum and not string.find(id, '[\128-\255]')
+if not sound and redis.sha1hex(element) ~= ARGV[7] then
   return '!check ' .. state.base .. '\n' .. element
 end
 if state.given ~= '0' then

@@ -1,0 +1,291 @@
+"""J. Time to live: the whole session, on the store's clock, from its last write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from openstackai_sessions_conformance._async_checks_events import hear_all
+from openstackai_sessions_conformance._async_scene import AsyncScene, check
+from openstackai_sessions_conformance._capabilities import Capability
+from openstackai_sessions_conformance._findings import refuses, require, same
+from openstackai_sessions_conformance._views import document, entry, whole
+from openstackai_sessions_core import AsyncSession, ValidationError
+
+__all__ = ["AsyncExpiryChecks"]
+
+
+async def _listed(scene: AsyncScene) -> list[str]:
+    return [info.id for info in await scene.second.list_sessions()]
+
+
+DAY = 86400.0
+
+
+async def _by_the_clock(scene: AsyncScene) -> None:
+    """The store goes by the clock that is moved here: else every finding below would be about that alone."""
+    clock = scene.place.clock
+    if clock is not None:
+        await scene.elapse(DAY)
+        made = (await scene.session("clock").add_message("user", "x")).created_at.timestamp()
+        what = "a store that goes by its place's clock, which has been moved on by a day"
+        cause = "the callable or place takes `clock` and does not hand it to the store"
+        require(abs(made - clock()) < DAY / 2, what, f"a message of {clock() - made:.0f} s ago", cause=cause)
+        await scene.session("clock").delete()
+
+
+class AsyncExpiryChecks:
+    """The checks of group J."""
+
+    @check(72, cause="parts expire on their own, listings forget to look, or the time is in another unit")
+    async def test_072_before_the_deadline_all_and_after_it_nothing(self, scene: AsyncScene) -> None:
+        """Until `ttl` seconds after the last write everything is there; from then on nothing is, by any call."""
+        await _by_the_clock(scene)
+        session = scene.session(ttl=scene.tick)
+        await session.add_messages([{"n": 1}, {"n": 2}])
+        await session.set("key", 1)
+        await scene.session("stays").set("key", 1)
+        await scene.elapse(scene.tick * 0.5)
+        for handle in (session, scene.session(), scene.other()):
+            same(await handle.count(), 2, "count() before the deadline")
+            same(await handle.get_messages(), [{"n": 1}, {"n": 2}], "get_messages() before the deadline")
+            same(await handle.metadata(), {"key": 1}, "metadata() before the deadline")
+        same(await _listed(scene), ["s", "stays"], "list_sessions() before the deadline")
+        await scene.elapse(scene.tick * 0.8)
+        for handle in (session, scene.session(), scene.other()):
+            same(await handle.get_messages(), [], "get_messages() after the deadline")
+            same(await handle.get_messages(1, before=10**9), [], "get_messages(1, before=...) after the deadline")
+            same(await handle.count(), 0, "count() after the deadline")
+            same(await handle.metadata(), {}, "metadata() after the deadline")
+            same(await handle.get("key", "gone"), "gone", "get() after the deadline")
+            exported = await handle.export()
+            same([exported["messages"], exported["metadata"], exported["created_at"]], [[], {}, None], "export() then")
+            if scene.capabilities & Capability.STREAM:
+                same([m async for m in handle.iter_messages()], [], "iteration after the deadline")
+        for name in "adeg":
+            await scene.session(name, ttl=scene.tick).set("k", 1)
+        for name in "bcfh":
+            await scene.session(name).set("k", 1)
+        await scene.elapse(scene.tick * 1.3)
+        for limit in (1, 2, 3):
+            paged: list[str] = []
+            while page := await scene.second.list_sessions(after=paged[-1] if paged else None, limit=limit):
+                paged += [info.id for info in page]
+            same(paged, ["b", "c", "f", "h", "stays"], f"all pages of {limit}, in which nothing expired takes a place")
+        for name in "bcfh":
+            await scene.session(name).delete()
+        same(await _listed(scene), ["stays"], "list_sessions() after the deadline")
+        heard = hear_all(session)
+        same(await session.pop_message(), None, "pop_message() after the deadline")
+        await session.clear()
+        await session.remove("key")
+        await session.delete()
+        same(heard, [], "events of calls that found an expired session")
+        same(await scene.session("stays").metadata(), {"key": 1}, "a session without a ttl")
+
+    @check(73, cause="one kind of write does not move the deadline, or a read does")
+    async def test_073_every_write_refreshes_and_reads_do_not(self, scene: AsyncScene) -> None:
+        """Each kind of write moves the deadline of the whole session; reads and no-ops leave it."""
+        doc = document(entry("new", n=1))
+        writes: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
+            "add_message": lambda s: s.add_message("user", "x"),
+            "add_messages": lambda s: s.add_messages([{"n": 1}, {"n": 2}]),
+            "clear": lambda s: s.clear(),
+            "import_data": lambda s: s.import_data(doc),
+            "import_data append": lambda s: s.import_data(doc, mode="append"),
+            "pop_message": lambda s: s.pop_message(),
+            "remove": lambda s: s.remove("k"),
+            "set": lambda s: s.set("k", 2),
+            "set of the same value": lambda s: s.set("k", 1),
+            "update": lambda s: s.update({"k": 3, "l": 4}),
+            "update of the same value": lambda s: s.update({"k": 1}),
+        }
+        others: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
+            "add_message of a known id": lambda s: s.add_message("user", "x", id="known"),
+            "add_messages of nothing": lambda s: s.add_messages([]),
+            "clear of nothing": lambda s: scene.session("empty " + s.session_id).clear(),
+            "count": lambda s: s.count(),
+            "export": lambda s: s.export(),
+            "get": lambda s: s.get("k"),
+            "get_messages": lambda s: s.get_messages(),
+            "get_messages of one": lambda s: s.get_messages(1),
+            "import of what is known": lambda s: s.import_data(document(known), mode="append"),
+            "metadata": lambda s: s.metadata(),
+            "nothing": lambda s: s.remove("missing"),
+            "repeat of a write": lambda s: s.set("k", 1, op_id="set"),
+            "repeat of an append": lambda s: s.add_message("user", "last", op_id="add"),
+            "repeat of a pop": lambda s: s.pop_message(op_id="pop"),
+            "repeat of a pop of nothing": lambda s: scene.session("empty " + s.session_id).pop_message(op_id="pop"),
+            "update of nothing": lambda s: s.update({}),
+        }
+        known = entry("known", role="user", content="x")
+        # Where time really passes, all these calls have to fit into a part of it.
+        tick = scene.tick * 2.5 if scene.lives_in_real_time else scene.tick
+        empty = ["empty " + name for name in others]
+        for name in [*writes, *others]:
+            session = scene.session(name)
+            await session.add_messages([{"n": 1}, {"role": "user", "content": "x"}], ids=[None, "known"])
+            await session.add_message("user", "last", op_id="add")
+            await session.pop_message(op_id="pop")
+        for name in empty:
+            await scene.session(name).pop_message(op_id="pop")
+        for name in [*writes, *others, *empty]:
+            await scene.session(name, ttl=tick).set("k", 1, op_id="set")
+        await scene.elapse(tick * 0.6)
+        states = {}
+        for name, write in writes.items():
+            await write(scene.session(name))
+            states[name] = (await scene.session(name).count(), await scene.session(name).metadata())
+        for name, call in others.items():
+            await call(scene.session(name))
+        await scene.store.list_sessions()
+        for name in empty:
+            await scene.session(name).clear()
+            await scene.session(name).pop_message()
+        await scene.elapse(tick * 0.6)
+        for name in writes:
+            held = (await scene.session(name).count(), await scene.session(name).metadata())
+            same(held, states[name], f"messages and metadata, refreshed by {name}")
+        listed = await _listed(scene)
+        same(listed, sorted(writes), "the sessions that live on: those that were written to, and no other")
+
+    @check(74, cause="messages and metadata have deadlines of their own")
+    async def test_074_a_session_never_expires_in_part(self, scene: AsyncScene) -> None:
+        """Messages and metadata written at different times have one deadline, and go at the same instant."""
+        session, reader = scene.session(ttl=scene.tick), scene.other()
+        await session.add_message("user", "early")
+        await scene.elapse(scene.tick * 0.6)
+        await session.set("key", "later")
+        await scene.elapse(scene.tick * 0.6)
+        await scene.session("two", ttl=scene.tick).set("key", "early")
+        same([m.content for m in await reader.get_messages()], ["early"], "a message kept alive by a later set")
+        await session.add_message("user", "last")
+        steps = 12
+        for _ in range(steps):
+            exported: Any = await reader.export()
+            held = (len(exported["messages"]), exported["metadata"])
+            require(held in ((2, {"key": "later"}), (0, {})), "both messages and the key, or nothing", held)
+            await scene.elapse(scene.tick * 1.2 / steps)
+        same(await reader.count(), 0, "count() after the deadline")
+        same(await reader.metadata(), {}, "metadata() after the deadline")
+
+    @check(75, cause="the setting is kept with the messages, or with the handle")
+    async def test_075_emptying_keeps_the_setting(self, scene: AsyncScene) -> None:
+        """The ttl belongs to the session: handles without one keep it, through pop to empty, clear and import."""
+        calls: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
+            "add_message": lambda s: s.add_message("user", "x"),
+            "clear": lambda s: s.clear(),
+            "import_data": lambda s: s.import_data(document(entry("new", n=1))),
+            "import_data append": lambda s: s.import_data(document(entry("new", n=1)), mode="append"),
+            "pop_message": lambda s: s.pop_message(),
+            "remove": lambda s: s.remove("k"),
+            "set": lambda s: s.set("k", 2),
+        }
+        for name in calls:
+            session = scene.session(name, ttl=scene.tick)
+            await session.add_message("user", "x")
+            await session.set("k", 1)
+        await scene.session("longer", ttl=scene.tick).add_message("user", "x")
+        await scene.session("shorter", ttl=scene.tick * 100).add_message("user", "x")
+        for name, call in calls.items():
+            await call(scene.session(name))
+        await scene.session("longer", ttl=scene.tick * 100).set("k", 1)
+        await scene.session("shorter", ttl=scene.tick).set("k", 1)
+        # A handle alone sets nothing: its first write does.
+        scene.session("longer", ttl=scene.tick)
+        given = {f"given by {name}": call for name, call in calls.items()}
+        for name, call in given.items():
+            await scene.session(name).add_message("user", "x")
+            await scene.session(name).set("k", 1)
+            await call(scene.session(name, ttl=scene.tick))
+        # Nor does a call that finds nothing to do.
+        await scene.session("unset").set("k", 1, op_id="set")
+        idle = scene.session("unset", ttl=scene.tick)
+        await idle.pop_message()
+        await idle.clear()
+        await idle.remove("missing")
+        await idle.set("k", 1, op_id="set")
+        await idle.get_messages()
+        wanted = sorted([*calls, *given, "longer", "shorter", "unset"])
+        same(await _listed(scene), wanted, "the sessions before the deadline")
+        await scene.elapse(scene.tick * 1.3)
+        same(await _listed(scene), ["longer", "unset"], "those after it: given a longer ttl, or none by any write")
+
+    @check(76, cause="any number is taken, and an absurd one overflows or means for ever")
+    async def test_076_bad_times_are_refused(self, scene: AsyncScene) -> None:
+        """A ttl outside 0.001 seconds to 100 years, or no number, raises `ValidationError`."""
+        bad: Any
+        for bad in (0, -1, 0.0, 0.0005, math.nan, math.inf, -math.inf, True, False, "60", b"1", 4e9, 10**30, [1], 1j):
+            with refuses(ValidationError, f"session('s', ttl={bad!r})"):
+                scene.store.session("s", ttl=bad)
+        for good in (0.001, 1, 86400, 0.5, 86400.5, 3_155_760_000):
+            await scene.session(f"good {good}", ttl=good).add_message("user", "x")
+        same(await scene.session("good 3155760000").count(), 1, "count() of a session with a ttl of 100 years")
+        if not scene.lives_in_real_time:
+            await scene.session("fraction", ttl=2.9).add_message("user", "x")
+            await scene.elapse(2.5)
+            same(await scene.session("fraction").count(), 1, "count() 2.5 seconds after a write with a ttl of 2.9")
+            await scene.elapse(0.6)
+            same(await scene.session("fraction").count(), 0, "count() 3.1 seconds after a write with a ttl of 2.9")
+        await scene.elapse(0.01)
+        same(await scene.session("good 0.001").count(), 0, "count() of a session whose ttl was a millisecond")
+        same(await scene.session("good 86400").count(), 1, "count() of a session with a ttl of a day")
+
+    @check(77, cause="what has expired is hidden and not gone: the next write finds its rows again")
+    async def test_077_a_write_after_expiry_starts_clean(self, scene: AsyncScene) -> None:
+        """The first write after the deadline begins a new session: no old message, key, id, ttl or time of creation."""
+        firsts: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
+            "add": lambda s: s.add_messages([{"other": 1}], ids=["m"]),
+            "append": lambda s: s.import_data(document(entry("m", other=1)), mode="append"),
+            "import": lambda s: s.import_data(document(entry("m", other=1))),
+            "set": lambda s: s.set("fresh", 1),
+            "update": lambda s: s.update({"fresh": 1}),
+        }
+        for name in firsts:
+            session = scene.session(name, ttl=scene.tick)
+            await session.add_messages([{"old": 1}, {"old": 2}], ids=["m", None])
+            await session.update({"old": 1})
+        await scene.elapse(scene.tick * 1.3)
+        for name, first in firsts.items():
+            await first(scene.session(name))
+            messages = await scene.other(name).get_messages()
+            metadata = await scene.other(name).metadata()
+            if name in ("set", "update"):
+                same([messages, metadata], [[], {"fresh": 1}], f"what {name} finds after expiry")
+            else:
+                same([messages, metadata], [[{"other": 1}], {}], f"what {name} finds after expiry")
+                require(messages[0].position >= 1, "a position of at least 1", messages[0].position)
+        held = {name: whole(await scene.session(name).get_messages()) for name in firsts}
+        (info,) = await scene.store.list_sessions("add")
+        if scene.place.clock is not None:
+            age = scene.place.clock() - info.created_at.timestamp()
+            require(age < scene.tick * 0.5, "a time of creation after the expiry", f"{age:.1f} s ago")
+        await scene.elapse(scene.tick * 1.3)
+        for name, wanted in held.items():
+            same(whole(await scene.session(name).get_messages()), wanted, f"messages after {name}: the old ttl is gone")
+        deleted = scene.session("deleted", ttl=scene.tick)
+        await deleted.set("k", 1)
+        await deleted.delete()
+        await scene.session("deleted").set("k", 2)
+        await scene.elapse(scene.tick * 1.3)
+        same(await scene.session("deleted").metadata(), {"k": 2}, "a session after delete: the old ttl is gone")
+
+    @check(77, cause="purging counts or removes what has not expired, or leaves what has")
+    async def test_077_what_expired_is_purged(self, scene: AsyncScene) -> None:
+        """`purge_expired` removes what is past its deadline, and nothing else."""
+        for index in range(5):
+            await scene.session(f"short {index}", ttl=scene.tick).add_message("user", "x")
+            await scene.session(f"long {index}", ttl=1000 * scene.tick).add_message("user", "x")
+            await scene.session(f"plain {index}").add_message("user", "x")
+        same(await scene.store.purge_expired(), 0, "purge_expired() before any deadline")
+        same(len(await _listed(scene)), 15, "the number of sessions before any deadline")
+        await scene.elapse(scene.tick * 1.3)
+        purged = await scene.store.purge_expired()
+        # Where time really passes, a slow run may have seen some expire, and be purged, among the writes above.
+        at_most = [0, 1, 2, 3, 4, 5] if scene.lives_in_real_time else [5]
+        require(type(purged) is int and purged in at_most, "five, the number of sessions purged", purged)
+        same(await scene.store.purge_expired(), 0, "purge_expired() once more")
+        wanted = sorted([f"long {index}" for index in range(5)] + [f"plain {index}" for index in range(5)])
+        same(await _listed(scene), wanted, "the sessions that are left")
+        same(await scene.session("long 3").count(), 1, "count() of a session that is left")

@@ -1,0 +1,303 @@
+"""L. Retry: a write repeated under its op_id lands once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from openstackai_sessions_conformance._async_checks_events import hear_all
+from openstackai_sessions_conformance._async_scene import AsyncScene, check
+from openstackai_sessions_conformance._async_seam import together
+from openstackai_sessions_conformance._capabilities import Capability
+from openstackai_sessions_conformance._findings import accepts, refuses, require, same
+from openstackai_sessions_conformance._harness import leave_out
+from openstackai_sessions_conformance._values import alike
+from openstackai_sessions_conformance._views import document, entry, whole
+from openstackai_sessions_core import AsyncSession, ConflictError, LimitExceededError, Message, ValidationError
+
+__all__ = ["AsyncOperationChecks"]
+
+DOCUMENT = document(entry("i", imported=1), metadata={"imported": 1})
+WRITES: dict[str, Callable[[AsyncSession, str], Awaitable[Any]]] = {
+    "add_message": lambda session, op: session.add_message("user", "x", op_id=op),
+    "add_message with an id": lambda session, op: session.add_message("user", "x", id="given", op_id=op),
+    "add_messages": lambda session, op: session.add_messages([{"n": 1}, {"n": 2}], op_id=op),
+    "add_messages of nothing": lambda session, op: session.add_messages([], op_id=op),
+    "pop_message": lambda session, op: session.pop_message(op_id=op),
+    "clear": lambda session, op: session.clear(op_id=op),
+    "set": lambda session, op: session.set("k", 1, op_id=op),
+    "update": lambda session, op: session.update({"k": 1, "l": 2}, op_id=op),
+    "remove": lambda session, op: session.remove("k", op_id=op),
+    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),
+    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),
+    "delete": lambda session, op: session.delete(op_id=op),
+}
+OTHERS: dict[str, Callable[[AsyncSession, str], Awaitable[Any]]] = {
+    **WRITES,
+    "add_message of another content": lambda session, op: session.add_message("user", "y", op_id=op),
+    "add_message with another id": lambda session, op: session.add_message("user", "x", id="m", op_id=op),
+    "add_messages of that message": lambda session, op: session.add_messages(
+        [{"role": "user", "content": "x"}], op_id=op
+    ),
+    "add_messages of that message with its id": lambda session, op: session.add_messages(
+        [{"role": "user", "content": "x"}], ids=["given"], op_id=op
+    ),
+    "update of that key": lambda session, op: session.update({"k": 1}, op_id=op),
+    "set of a key of the update": lambda session, op: session.set("l", 2, op_id=op),
+    "add_messages in another order": lambda session, op: session.add_messages([{"n": 2}, {"n": 1}], op_id=op),
+    "add_messages of one": lambda session, op: session.add_messages([{"n": 1}], op_id=op),
+    "set of another value": lambda session, op: session.set("k", 1.0, op_id=op),
+    "set of another key": lambda session, op: session.set("l", 1, op_id=op),
+    "remove of another key": lambda session, op: session.remove("l", op_id=op),
+    "import of another document": lambda session, op: session.import_data(document(), op_id=op),
+}
+
+
+async def _fill(session: AsyncSession) -> None:
+    await session.add_messages([{"old": 1}, {"old": 2}, {"old": 3}])
+    await session.update({"k": "old", "m": "old"})
+
+
+async def _everything(scene: AsyncScene, session: AsyncSession) -> list[object]:
+    listed = await scene.store.list_sessions(session.session_id)
+    return [await session.export(), whole(await session.get_messages()), await session.count(), list(map(str, listed))]
+
+
+def _plain(result: object) -> object:
+    if isinstance(result, Message):
+        return whole([result])
+    return whole(result) if isinstance(result, list) else result
+
+
+class AsyncOperationChecks:
+    """The checks 87 and 88."""
+
+    @check(87, cause="the operation is remembered beside the write and not with it, or by the handle alone")
+    async def test_087_a_repeat_returns_the_first_result(self, scene: AsyncScene) -> None:
+        """Every write, repeated under its op_id from any handle, returns its first result and writes nothing."""
+        for filled in (True, False):
+            for number, (kind, write) in enumerate(WRITES.items()):
+                id = f"{number} {filled}"
+                session = scene.session(id)
+                if filled:
+                    await _fill(session)
+                first = _plain(await write(session, "op"))
+                await session.add_message("user", "between")
+                await session.set("between", 1)
+                if scene.place.clock is not None:
+                    await scene.elapse(0.5)
+                state = await _everything(scene, session)
+                for name, handle in (
+                    ("the same handle", session),
+                    ("a new handle", scene.session(id)),
+                    ("a second store", scene.other(id)),
+                ):
+                    heard = hear_all(handle)
+                    again = _plain(await write(handle, "op"))
+                    same(again, first, f"the result of repeating {kind} on {name}")
+                    now = await _everything(scene, session)
+                    same(now, state, f"the session after repeating {kind} on {name}")
+                    same(heard, [], f"the events of repeating {kind} on {name}")
+                await session.delete()
+
+    @check(87, cause="the digest leaves out the kind of write, part of its payload, or the ids")
+    async def test_087_an_op_id_is_good_for_one_write(self, scene: AsyncScene) -> None:
+        """Another kind of write, or another payload, under a used op_id raises `ConflictError` and writes nothing."""
+        for number, (first, write) in enumerate(WRITES.items()):
+            session = scene.session(str(number))
+            await _fill(session)
+            await write(session, "op")
+            state = await session.export()
+            for kind, other in OTHERS.items():
+                if kind != first:
+                    with refuses(ConflictError, f"{kind} under the op_id of {first}"):
+                        await other(session, "op")
+            same(await session.export(), state, f"the session after conflicts with {first}")
+
+    @check(87, cause="a repeated pop pops again, or a pop of nothing is not remembered")
+    async def test_087_a_repeated_pop_returns_the_same_message(self, scene: AsyncScene) -> None:
+        """A pop repeated under its op_id returns the message of the first time, whatever happened since."""
+        session = scene.session()
+        await session.add_messages(
+            [{"n": index, "x": [1.0, "é\ud800"]} for index in range(4)], ids=["a", "b", "c", "d"]
+        )
+        first = await session.pop_message(op_id="pop")
+        require(first is not None and first["n"] == 3, "the newest message", first)
+        for step in range(3):
+            same(_plain(await scene.other().pop_message(op_id="pop")), _plain(first), "the repeated pop")
+            same(await session.count(), 3 - min(step, 2), "count() after the repeated pop")
+            if step == 0:
+                await session.pop_message()
+            elif step == 1:
+                await session.pop_message(op_id="pop 2")
+        nothing = scene.session("empty")
+        same(await nothing.pop_message(op_id="pop"), None, "a pop of nothing")
+        await nothing.add_message("user", "later")
+        same(await nothing.pop_message(op_id="pop"), None, "the repeat of a pop of nothing")
+        same(await nothing.count(), 1, "count() after the repeat of a pop of nothing")
+
+    @check(
+        87,
+        cause="the ledger is read before the lock is taken, or written after it: then both of two repeats write",
+    )
+    async def test_087_repeats_at_once_land_once(self, scene: AsyncScene) -> None:
+        """The same write sent several times at once, through several handles, lands once; all get its result."""
+        rounds = scene.pick(10, 60, 600)
+        for number in range(rounds):
+            handles = [(scene.store if index % 2 else scene.second).session("s") for index in range(6)]
+
+            async def send(handle: AsyncSession, number: int = number) -> object:
+                return _plain(await handle.add_messages([{"n": number}, {"n": -number}], op_id=f"op {number}"))
+
+            results = await together([lambda handle=handle: send(handle) for handle in handles])  # type: ignore[misc]
+            for result in results:
+                same(result, results[0], "the result of the same write sent several times at once")
+        same(await scene.session().count(), 2 * rounds, "count() after writes that were each sent six times")
+
+        async def pop() -> object:
+            return _plain(await scene.session().pop_message(op_id="pop"))
+
+        popped = await together([pop] * 6)
+        same(popped, [popped[0]] * 6, "the result of the same pop sent six times at once")
+        same(await scene.session().count(), 2 * rounds - 1, "count() after that pop")
+
+    @check(87, cause="operations are forgotten too early, or never")
+    async def test_087_operations_are_forgotten_in_time(self, scene: AsyncScene) -> None:
+        """An operation is remembered for `op_id_ttl` seconds by the store's clock, and then forgotten."""
+        if scene.place.clock is None:
+            leave_out("the store takes no clock, and ten minutes would really pass")
+        session = scene.session()
+        await session.add_message("user", "x", op_id="op")
+        await scene.elapse(590)
+        await session.add_message("user", "x", op_id="op")
+        same(await session.count(), 1, "count() after a repeat within ten minutes")
+        await scene.elapse(620)
+        await session.add_message("user", "x", op_id="op")
+        same(await session.count(), 2, "count() after the op_id was used again, eleven minutes later")
+        if "op_id_ttl" in scene.place.options and "retry_timeout" in scene.place.options:
+            place = scene.new_place()
+            clock = place.clock
+            assert clock is not None
+            short = (await scene.open_at(place, op_id_ttl=30, retry_timeout=1)).session("s")
+            await short.add_message("user", "x", op_id="op")
+            clock.elapse(25)
+            await short.add_message("user", "x", op_id="op")
+            same(await short.count(), 1, "count() after a repeat within an op_id_ttl of 30 seconds")
+            clock.elapse(40)
+            await short.add_message("user", "x", op_id="op")
+            same(await short.count(), 2, "count() after the op_id was used again, past an op_id_ttl of 30 seconds")
+
+    @check(87, cause="op_ids are folded, trimmed, normalised or cut")
+    async def test_087_op_ids_are_exact(self, scene: AsyncScene) -> None:
+        """Op_ids that look alike are ids of their own."""
+        session = scene.session()
+        ids = alike(scene.store.limits.id_bytes)
+        for _ in range(2):
+            for number, op in enumerate(ids):
+                with accepts(f"a write under the op_id {op!r}, unlike those of other writes,"):
+                    message = await session.add_message("user", number, op_id=op)
+                same(message.content, number, f"the message returned under the op_id {op!r}")
+        same([m.content for m in await scene.other().get_messages()], list(range(len(ids))), "what was added")
+
+    @check(87, cause="the ledger is cut by number and not by time")
+    async def test_087_operations_are_remembered_however_many(self, scene: AsyncScene) -> None:
+        """An operation is remembered for its time, though many others follow it."""
+        session = scene.session()
+        first = await session.add_message("user", "x", op_id="op")
+        popped = await session.pop_message(op_id="pop")
+        many = scene.pick(300, 3_000, 30_000)
+        for number in range(many):
+            await scene.session(f"s{number % 2}" if number % 3 else "s").add_message("user", number)
+        again = await session.add_message("user", "x", op_id="op")
+        same(_plain(again), _plain(first), f"the result of repeating an append, {many} writes later")
+        same(_plain(await session.pop_message(op_id="pop")), _plain(popped), f"a repeated pop, {many} writes later")
+        same(await session.count(), (many + 2) // 3, "count() after the repeats")
+
+    @check(87, cause="the operation is noted before it is known to succeed")
+    async def test_087_a_refused_write_leaves_its_op_id_free(self, scene: AsyncScene) -> None:
+        """A write that is refused is not remembered: repeated, it is refused again, or lands once it can."""
+        session = scene.session()
+        await session.add_message("user", "mine", id="taken")
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: session.add_message("user", "other", id="taken", op_id="op"),
+            lambda: session.add_messages([{"n": 1}, {"n": 2}], ids=[None, "taken"], op_id="batch"),
+            lambda: session.import_data(document(entry("taken", n=3)), mode="append", op_id="import"),
+        ]
+        for call in calls:
+            for _ in range(2):
+                with refuses(ConflictError, "a message under an id of another one"):
+                    await call()
+        await session.clear()
+        for number, call in enumerate(calls):
+            await session.clear()
+            await call()
+            same(await session.count(), (1, 2, 1)[number], "count() after a write that was refused before, repeated")
+        await session.set("k", 1, op_id="op 2")
+        await session.clear()
+        await session.add_message("user", "mine", id="taken")
+        with refuses(ConflictError, "a message under an id of another one"):
+            await session.add_message("user", "other", id="taken", op_id="free")
+        await session.set("k", 2, op_id="free")
+        same(await session.get("k"), 2, "what was set under the op_id of a write that was refused")
+
+    @check(87, cause="op_ids go to the engine unchecked")
+    async def test_087_bad_op_ids_are_refused(self, scene: AsyncScene) -> None:
+        """Empty, non-text, control and over-long op_ids and message ids are refused; nothing is written."""
+        session = scene.session()
+        most = scene.store.limits.id_bytes
+        bad: Any
+        for bad in ("", 5, b"x", True, "a\x00", "a\nb", "\x85", "\ud800"):
+            for kind, write in WRITES.items():
+                with refuses(ValidationError, f"{kind} with op_id={bad!r}"):
+                    await write(session, bad)
+            with refuses(ValidationError, f"add_message with id={bad!r}"):
+                await session.add_message("user", "x", id=bad)
+            with refuses(ValidationError, f"add_messages with ids=[{bad!r}]"):
+                await session.add_messages([{}], ids=[bad])
+        for kind, write in WRITES.items():
+            with refuses(LimitExceededError, f"{kind} with an op_id over the limit"):
+                await write(session, "é" * (most // 2) + "xx")
+        with refuses(LimitExceededError, "a message id over the limit"):
+            await session.add_message("user", "x", id="x" * (most + 1))
+        same(await scene.store.list_sessions(), [], "list_sessions() after refused ids")
+        await session.add_message("user", "x", id="i" * most, op_id="o" * most)
+        same((await session.get_messages())[0].id, "i" * most, "a message id as long as the limit")
+        await session.add_message("user", "x", id="i" * most, op_id="o" * most)
+        same(await session.count(), 1, "count() after repeating an op_id as long as the limit")
+
+    @check(88, cause="the ledger is cleared with the messages, or lives in the session's own row")
+    async def test_088_a_repeat_never_resurrects(self, scene: AsyncScene) -> None:
+        """What pop, clear, delete, import or expiry removed stays removed when the write that made it is repeated."""
+        ends = ["pop_message", "clear", "delete", "delete_session", "import_data", "delete, write"]
+        if scene.capabilities & Capability.TTL:
+            ends += ["expiry", "expiry, purge", "expiry, listing"]
+        for end in ends:
+            session = scene.session(end, ttl=scene.tick if end.startswith("expiry") else None)
+            await session.set("k", "first", op_id="set")
+            first = await session.add_message("user", "once", op_id="add")
+            left: list[object] = []
+            if end.startswith("expiry"):
+                await scene.elapse(scene.tick * 1.3)
+                if end == "expiry, purge":
+                    await scene.store.purge_expired()
+                elif end == "expiry, listing":
+                    await scene.store.list_sessions()
+            elif end == "delete_session":
+                await scene.store.delete_session(end)
+            elif end == "import_data":
+                await session.import_data(document(entry("new", n=1)))
+                left = [{"n": 1}]
+            elif end == "delete, write":
+                await session.delete()
+                await session.add_message("user", "new life")
+                left = [{"role": "user", "content": "new life"}]
+            else:
+                await getattr(session, end)()
+            metadata = await session.metadata()
+            for handle in (session, scene.other(end)):
+                again = await handle.add_message("user", "once", op_id="add")
+                same(whole([again]), whole([first]), f"the result of repeating an append after {end}")
+                await handle.set("k", "first", op_id="set")
+                same(await handle.get_messages(), left, f"the messages after repeating an append after {end}")
+                same(await handle.count(), len(left), f"count() after repeating an append after {end}")
+                same(await handle.metadata(), metadata, f"the metadata after repeating a set after {end}")

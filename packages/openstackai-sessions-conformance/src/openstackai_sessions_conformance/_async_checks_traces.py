@@ -1,0 +1,42 @@
+"""Random sequences of calls, beside the model and beside the reference store (checks 3 and 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openstackai_sessions_conformance._async_machine import run_machine
+from openstackai_sessions_conformance._async_scene import AsyncScene, check, plain_check
+from openstackai_sessions_conformance._async_traces import draw_trace, side_by_side
+from openstackai_sessions_conformance._capabilities import Capability
+from openstackai_sessions_conformance._place import Place
+from openstackai_sessions_conformance._settings import Tier
+from openstackai_sessions_core import AsyncInMemoryStore
+
+__all__ = ["AsyncTraceChecks"]
+
+
+class AsyncTraceChecks:
+    """The checks that compare whole sequences of calls."""
+
+    @plain_check(
+        3,
+        cause="two calls that are each right alone and not in this order; the full tier shows a short one",
+        seconds=120,
+    )
+    def test_003_every_sequence_agrees_with_the_model(
+        self, place: Place, capabilities: Capability, seed: int, tier: Tier
+    ) -> None:
+        """Any sequence of calls, on several sessions and through two stores, does what the model does."""
+        examples, steps, bound = {"quick": (60, 40, 6), "full": (1000, 50, 90), "soak": (20_000, 60, 1800)}[tier]
+        run_machine(
+            place, capabilities, seed=seed, examples=examples, steps=steps, shrink=tier != "quick", seconds=bound
+        )
+
+    @check(9, cause="a rule that this backend reads in another way than the reference store does")
+    async def test_009_the_same_trace_gives_the_same_results(self, scene: AsyncScene) -> None:
+        """The same calls on this store and on the reference store return the same results and errors."""
+        for _ in range(scene.pick(4, 40, 400)):
+            reference = AsyncInMemoryStore()
+            store: Any = await scene.fresh()
+            await side_by_side([reference, store], draw_trace(scene.random, 40))
+            await reference.close()

@@ -1,0 +1,372 @@
+# Written by tools/twins.py from _async_checks_interface.py: edit that file, then run `make twins`.
+"""A. Interface: what every call of a handle does, alone."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from collections.abc import Callable
+from datetime import timezone
+from typing import Any
+
+from openstackai_sessions_conformance._findings import refuses, require, same
+from openstackai_sessions_conformance._harness import leave_out
+from openstackai_sessions_conformance._scene import Scene, check
+from openstackai_sessions_conformance._views import document, entry, envelope, envelopes, require_signatures, whole
+from openstackai_sessions_core import Message, SessionEvent, ValidationError
+
+__all__ = ["InterfaceChecks"]
+
+
+class InterfaceChecks:
+    """The checks of group A."""
+
+    @check(1, cause="a missing session is treated as an error, or a default row is made for it")
+    def test_001_a_fresh_session_is_empty(self, scene: Scene) -> None:
+        """A session that nobody has written to reads as empty, and reading does not make it exist."""
+        session = scene.session()
+        same(session.get_messages(), [], "get_messages() of a fresh session")
+        same(session.get_messages(5), [], "get_messages(5) of a fresh session")
+        same(session.get_messages(before=7), [], "get_messages(before=7) of a fresh session")
+        same(session.pop_message(), None, "pop_message() of a fresh session")
+        same(session.metadata(), {}, "metadata() of a fresh session")
+        same(session.get("key"), None, "get('key') of a fresh session")
+        same(session.count(), 0, "count() of a fresh session")
+        same([info.id for info in scene.store.list_sessions()], [], "list_sessions() after reads alone")
+        session.clear()
+        session.remove("key")
+        session.delete()
+        scene.store.delete_session("s")
+        exported = session.export()
+        same(exported["messages"], [], "the messages of the export of a fresh session")
+        same(exported["created_at"], None, "created_at of the export of a fresh session")
+        same([info.id for info in scene.store.list_sessions()], [], "list_sessions() after reads and no-ops alone")
+
+    @check(2, cause="the returned message is built from the arguments and not from what was stored")
+    def test_002_add_returns_the_message_with_its_envelope(self, scene: Scene) -> None:
+        """`add_message` returns the message as stored: object, id, position, created_at, role and content."""
+        session = scene.session()
+        fields: dict[str, Any] = {"name": "Alice", "tags": [1, {"a": None}], "tool_calls": [{"id": "c1", "args": "{}"}]}
+        before = scene.place.clock() if scene.place.clock is not None else time.time()
+        message = session.add_message("user", "Hello", **fields)
+        require(isinstance(message, Message), "add_message returns a Message", type(message).__name__)
+        same(message, {"role": "user", "content": "Hello", **fields}, "the returned message")
+        same((message.role, message.content), ("user", "Hello"), "role and content of the returned message")
+        require(type(message.id) is str and message.id != "", "an id that is text", repr(message.id))
+        require(type(message.position) is int and message.position >= 1, "a position >= 1", repr(message.position))
+        require(
+            message.created_at.tzinfo is timezone.utc, "created_at to be aware and in UTC", repr(message.created_at)
+        )
+        away = abs(message.created_at.timestamp() - before)
+        require(away < 60, "created_at to be the store's time now", f"{message.created_at}, {away:.0f} s away")
+        batch = session.add_messages([{"n": 1}, {"n": 2}, {}])
+        same(batch, [{"n": 1}, {"n": 2}, {}], "the messages that add_messages returns")
+        given = session.add_message("user", "x", id="mine")
+        same(given.id, "mine", "the id of a message whose id the caller gave")
+        drawn = session.add_messages({"drawn": number} for number in range(3))
+        same(drawn, [{"drawn": 0}, {"drawn": 1}, {"drawn": 2}], "the messages that add_messages returns of a generator")
+        read = session.get_messages()
+        same(whole(read), whole([message, *batch, given, *drawn]), "what is read, beside what the writes returned")
+        ids = [m.id for m in read]
+        require(len(set(ids)) == len(ids), "an id of its own for each message", ids)
+
+    @check(3, cause="a cache in the handle or in the store, or a read from a replica or an old snapshot")
+    def test_003_reads_see_writes_on_every_handle(self, scene: Scene) -> None:
+        """A write that has returned is seen by every read that follows, on this handle, others, and other stores."""
+        one, two = scene.session(), scene.session()
+        handles = {"the same handle": one, "a second handle": two, "a second store": scene.other()}
+        for turn in range(3):
+            one.add_message("user", turn)
+            one.set("turn", turn)
+            when = f"after write {turn + 1} on the first handle"
+            for name, handle in handles.items():
+                seen = [m.content for m in handle.get_messages()]
+                same(seen, list(range(turn + 1)), f"messages on {name} {when}")
+                same(handle.count(), turn + 1, f"count() on {name} {when}")
+                same(handle.get("turn"), turn, f"metadata on {name} {when}")
+                newest = [m.content for m in handle.get_messages(1)]
+                same(newest, [turn], f"the newest message on {name} {when}")
+        same(envelopes(two.get_messages()), envelopes(one.get_messages()), "envelopes on a second handle")
+        scene.other().pop_message()
+        scene.other().remove("turn")
+        for name, handle in handles.items():
+            same(handle.count(), 2, f"count() on {name} after another store's pop")
+            same(handle.metadata(), {}, f"metadata() on {name} after another store's remove")
+        # What a cache would take for unchanged: as many messages and keys as before.
+        scene.other().clear()
+        scene.other().add_messages([{"content": "other"}, {"content": "still other"}])
+        scene.other().set("k", 1)
+        for name, handle in handles.items():
+            same(
+                [m.content for m in handle.get_messages()],
+                ["other", "still other"],
+                f"messages on {name} after another store's clear and append",
+            )
+            same(handle.metadata(), {"k": 1}, f"metadata() on {name} after another store's set")
+        scene.other().import_data(document(entry("a", content=1), entry("b", content=2), metadata={"k": 2}))
+        for name, handle in handles.items():
+            what = f"on {name} after another store's import"
+            same([m.content for m in handle.get_messages()], [1, 2], f"messages {what}")
+            same([m.content for m in handle.get_messages(1)], [2], f"the newest message {what}")
+            same([handle.metadata(), handle.get("k")], [{"k": 2}, 2], f"metadata {what}")
+        scene.other().delete()
+        for name, handle in handles.items():
+            same(handle.get_messages(), [], f"messages on {name} after another store's delete")
+            same(handle.metadata(), {}, f"metadata() on {name} after another store's delete")
+
+    @check(3, cause="what was acknowledged is only in the memory of the store that wrote it")
+    def test_003_a_store_opened_anew_finds_everything(self, scene: Scene) -> None:
+        """What one store wrote is all there, byte for byte, for a store that is opened after the first was closed."""
+        if scene.place.single:
+            leave_out("the place has a single store, which cannot be opened anew")
+        store = scene.open()
+        session = store.session("s")
+        written = session.add_messages([{"n": index, "x": [1, 1.0, "é\ud800"]} for index in range(7)])
+        session.add_message("user", "given", id="mine")
+        session.update({"a": 1, "b": None})
+        before = session.export()
+        store.close()
+        again = (scene.open()).session("s")
+        same(again.export(), before, "the export after closing and opening again")
+        same(whole(again.get_messages())[:7], whole(written), "the messages after closing and opening again")
+        later = again.add_message("user", "later")
+        require(later.position > written[-1].position, "positions to go on", (later.position, written[-1].position))
+
+    @check(4, cause="the empty batch is written like any other: it makes the session, or refreshes it")
+    def test_004_an_empty_batch_does_nothing(self, scene: Scene) -> None:
+        """`add_messages([])` and `update({})` return, and change and tell nothing."""
+        session = scene.session()
+        heard: list[object] = []
+        for event in SessionEvent:
+            session.on(event, lambda *arguments: heard.append(arguments))
+        same(session.add_messages([]), [], "add_messages([])")
+        session.update({})
+        same([info.id for info in scene.store.list_sessions()], [], "list_sessions() after empty batches")
+        session.add_message("user", "x")
+        before = scene.store.list_sessions()
+        heard.clear()
+        if scene.place.clock is not None:
+            scene.elapse(5)
+        same(session.add_messages([]), [], "add_messages([])")
+        same(session.add_messages(iter([])), [], "add_messages(iter([]))")
+        session.update({})
+        same(heard, [], "events of empty batches")
+        require(scene.store.list_sessions() == before, "no trace in the listing", "updated_at moved on")
+
+    @check(5, cause="pop removes by content or by a stale position, or takes the oldest")
+    def test_005_pop_returns_the_newest_and_removes_exactly_it(self, scene: Scene) -> None:
+        """Popping returns the newest message, envelope and all, and leaves the others as they were."""
+        session = scene.session()
+        stored = session.add_messages([{"same": 1}, {"n": 2}, {"same": 1}, {"same": 1}])
+        for index in (3, 2, 1, 0):
+            popped = session.pop_message()
+            same(popped, stored[index], f"pop_message() with {index + 1} messages")
+            same(envelope(popped), envelope(stored[index]), f"the envelope popped with {index + 1} messages")
+            same(whole(session.get_messages()), whole(stored[:index]), f"the {index} messages left")
+            same(session.count(), index, "count() after the pop")
+            (info,) = scene.store.list_sessions()
+            same(info.message_count, index, "the count in the listing after the pop")
+        same(session.pop_message(), None, "pop_message() once all are gone")
+
+    @check(6, cause="clear leaves something behind, or takes more than the messages")
+    def test_006_pop_after_clear_is_none(self, scene: Scene) -> None:
+        """`clear` removes every message and nothing else: metadata and the session itself stay."""
+        session = scene.session()
+        session.add_messages([{"n": index} for index in range(5)])
+        session.update({"key": "kept", "other": None})
+        session.clear()
+        same(session.pop_message(), None, "pop_message() after clear()")
+        same(session.get_messages(), [], "get_messages() after clear()")
+        same(session.count(), 0, "count() after clear()")
+        same(session.metadata(), {"key": "kept", "other": None}, "metadata() after clear()")
+        same(scene.other().metadata(), {"key": "kept", "other": None}, "metadata() elsewhere after clear()")
+        listed = [(info.id, info.message_count) for info in scene.store.list_sessions()]
+        same(listed, [("s", 0)], "the listing after clear(): the session goes on existing")
+        session.clear()
+        message = session.add_message("user", "again")
+        same(session.get_messages(), [message], "messages added after clear()")
+
+    @check(6, cause="delete leaves metadata, ids, ttl or a row in an index behind")
+    def test_006_delete_removes_everything(self, scene: Scene) -> None:
+        """`delete` ends the session, metadata and all; the handle stays usable and begins a new one."""
+        for way in ("delete", "delete_session"):
+            session = scene.session()
+            session.add_messages([{"n": 1}, {"n": 2}], ids=["one", None])
+            session.set("key", 1)
+            created = (session.export())["created_at"]
+            if scene.place.clock is not None:
+                scene.elapse(1)
+            if way == "delete":
+                session.delete()
+            else:
+                scene.store.delete_session("s")
+            for name, handle in (("the same handle", session), ("a second store", scene.other())):
+                same(handle.get_messages(), [], f"get_messages() after {way} on {name}")
+                same(handle.metadata(), {}, f"metadata() after {way} on {name}")
+                same(handle.pop_message(), None, f"pop_message() after {way} on {name}")
+                same((handle.export())["created_at"], None, f"created_at after {way} on {name}")
+            same(scene.store.list_sessions(), [], f"list_sessions() after {way}")
+            (message,) = session.add_messages([{"n": 3}], ids=["one"])
+            same(session.get_messages(), [message], f"a message whose id was used before {way}")
+            require(message.position >= 1, "a position of at least 1 in the new life", message.position)
+            same(session.metadata(), {}, f"metadata() in the life after {way}")
+            if scene.place.clock is not None:
+                again = (session.export())["created_at"]
+                require(again != created, "a created_at of its own in the new life", again)
+            session.delete()
+
+    @check(6, cause="only messages count as content: a session with nothing but metadata is not kept or not listed")
+    def test_006_a_session_exists_from_its_first_write(self, scene: Scene) -> None:
+        """Metadata alone makes a session, and popping, clearing and removing leave it existing."""
+        session = scene.session()
+        session.set("k", 1)
+        same([(i.id, i.message_count) for i in scene.store.list_sessions()], [("s", 0)], "the listing after set()")
+        session.remove("k")
+        same([i.id for i in scene.store.list_sessions()], ["s"], "the listing after remove()")
+        popped = scene.session("popped")
+        popped.add_message("user", "x")
+        popped.pop_message()
+        same([i.id for i in scene.store.list_sessions()], ["popped", "s"], "the listing after a pop to empty")
+        imported = scene.session("imported")
+        imported.import_data(document(metadata={"k": 1}))
+        same([i.id for i in scene.store.list_sessions()], ["imported", "popped", "s"], "the listing after import")
+
+    @check(7, cause="the store or the handle keeps the very object that it hands out")
+    def test_007_returned_objects_are_copies(self, scene: Scene) -> None:
+        """Changing what a call returned changes nothing that is stored."""
+        session = scene.session()
+        session.add_message("user", ["a", {"b": [1]}], extra={"x": [1]})
+        session.set("key", {"list": [1, {"a": 1}]})
+        expected = session.get_messages()
+        frozen = copy.deepcopy(expected)
+
+        def spoil(message: Any) -> None:
+            message["content"][1]["b"].append("changed")
+            message["extra"]["x"].clear()
+            message["new"] = 1
+
+        spoil((session.get_messages())[0])
+        spoil((session.get_messages(1))[0])
+        spoil(session.add_message("user", ["a", {"b": [1]}], extra={"x": [1]}))
+        same((session.get_messages())[0], frozen[0], "the message after a returned one was changed")
+        same((session.get_messages())[1], frozen[0], "the message after the one that add returned was changed")
+        for value in ((session.metadata())["key"], session.get("key")):
+            changed: Any = value
+            changed["list"][1]["a"] = 2
+            changed["more"] = 1
+        same(session.metadata(), {"key": {"list": [1, {"a": 1}]}}, "metadata() after what it returned was changed")
+        exported: Any = session.export()
+        spoil(exported["messages"][0]["data"])
+        exported["messages"].clear()
+        exported["metadata"]["key"]["list"].clear()
+        same((session.export())["metadata"], {"key": {"list": [1, {"a": 1}]}}, "the export after one was changed")
+        same(session.count(), 2, "count() after an export was changed")
+        same((session.get_messages())[0], frozen[0], "the message after an export was changed")
+        popped = session.pop_message(op_id="pop")
+        spoil(popped)
+        same(session.pop_message(op_id="pop"), frozen[0], "a repeated pop after its first result was changed")
+
+    @check(7, cause="Message lost its __reduce__, or is another class on this store")
+    def test_007_messages_survive_pickle_and_copy(self, scene: Scene) -> None:
+        """A message can be pickled and copied, and keeps its envelope."""
+        message = scene.session().add_message("user", ["a"])
+        for other in (pickle.loads(pickle.dumps(message)), copy.copy(message), copy.deepcopy(message)):
+            same(whole([other]), whole([message]), "a copy of a message")
+            require(type(other) is type(message), "a copy to be a Message", type(other).__name__)
+
+    @check(8, cause="the caller's object is stored, or encoded only later")
+    def test_008_changing_the_input_changes_nothing(self, scene: Scene) -> None:
+        """What was passed in is the caller's: changing it after the call changes nothing stored or returned."""
+        session = scene.session()
+        given: dict[str, Any] = {"role": "user", "content": ["a", {"b": [1]}]}
+        value: dict[str, Any] = {"list": [1]}
+        imported: dict[str, Any] = document(entry("i", x=[1]), metadata={"k": [1]})
+        batch = [given]
+        (returned,) = session.add_messages(batch)
+        extra: list[Any] = [1, [2]]
+        added = session.add_message("user", "x", extra=extra)
+        session.set("key", value)
+        scene.session("t").import_data(imported)
+        given["content"][1]["b"].append("changed")
+        given["new"] = 1
+        batch.clear()
+        value["list"].append(2)
+        extra[1].append(3)
+        imported["messages"][0]["data"]["x"].append(2)
+        imported["metadata"]["k"].append(2)
+        wanted = [{"role": "user", "content": ["a", {"b": [1]}]}, {"role": "user", "content": "x", "extra": [1, [2]]}]
+        same([returned, added], wanted, "the returned messages after the input was changed")
+        same(session.get_messages(), wanted, "the stored messages after the input was changed")
+        same(session.metadata(), {"key": {"list": [1]}}, "metadata() after the input was changed")
+        same(scene.session("t").get_messages(), [{"x": [1]}], "imported messages after the document was changed")
+        same(scene.session("t").metadata(), {"k": [1]}, "imported metadata after the document was changed")
+
+    @check(9, cause="the store's session() returns a handle of its own that changes the interface")
+    def test_009_signatures_and_results_match(self, scene: Scene) -> None:
+        """Handles have the methods, the arguments and the kinds of result of every other backend."""
+        session = scene.session()
+        require_signatures(session)
+        same(session.session_id, "s", "session_id of the handle")
+        require(session.store is scene.store, "handle.store to be the store that made it", repr(session.store))
+        calls: list[tuple[Callable[[], object], object]] = [
+            (lambda: session.set("k", 1), None),
+            (lambda: session.update({"l": 2}), None),
+            (lambda: session.remove("l"), None),
+            (lambda: session.clear(), None),
+            (lambda: session.import_data(document(entry("a", n=1))), None),
+            (lambda: session.count(), 1),
+            (lambda: session.get_messages(), [{"n": 1}]),
+            (lambda: session.pop_message(), {"n": 1}),
+            (lambda: session.delete(), None),
+            (lambda: session.metadata(), {}),
+            (lambda: scene.store.purge_expired(), 0),
+        ]
+        for number, (call, wanted) in enumerate(calls, 1):
+            same(call(), wanted, f"the result of call {number}")
+        durability: str = scene.store.durability()
+        require(durability in ("process", "server", "power", "unknown"), "durability() to be one of four", durability)
+        bad_role: Any = None
+        with refuses(ValidationError, "a role that is not text"):
+            session.add_message(bad_role, "x")
+        bad: Any
+        for bad in ({"role": "user"}, "text", b"bytes", 5, None):
+            with refuses(ValidationError, f"add_messages({bad!r})"):
+                session.add_messages(bad)
+        for bad in ("text", 5, None, [], ("role", "user")):
+            with refuses(ValidationError, f"add_messages([{{}}, {bad!r}])"):
+                session.add_messages([{}, bad])
+        for bad in (None, 5, "ab", [("a", 1)]):
+            with refuses(ValidationError, f"update({bad!r})"):
+                session.update(bad)
+        same(scene.store.list_sessions(), [], "list_sessions() after refused calls")
+
+    @check(10, cause="the object's fields and the envelope share one row, hash or dict")
+    def test_010_fields_never_reach_the_envelope(self, scene: Scene) -> None:
+        """`id`, `position` and `created_at` inside an object are content; only `id=` and `ids=` name a message."""
+        session = scene.session()
+        given = {
+            "id": "mine",
+            "position": 987654321,
+            "created_at": "never",
+            "op_id": "x",
+            "role": 5,
+            "session_id": "z",
+            "ttl": 1,
+        }
+        stored = session.add_messages([given, given])
+        stored += session.add_messages([given])
+        for message in [*stored, *session.get_messages()]:
+            same(message, given, "the object of a message with envelope fields in it")
+            require(message.id != "mine", "an id that the field does not set", message.id)
+            require(message.position != given["position"], "a position that the field does not set", message.position)
+            require(message.created_at.year > 2000, "a created_at of the store", message.created_at)
+        require(len({m.position for m in stored}) == 3, "positions of their own", [m.position for m in stored])
+        first = stored[0]
+        (again,) = session.add_messages([first])
+        require(again.id != first.id, "a new id for a Message passed in again", again.id)
+        require(again.position > first.position, "a new position for a Message passed in again", again.position)
+        same(session.count(), 4, "count() after passing a Message in again")
+        with_ids = session.add_messages([given], ids=["outer"])
+        same(with_ids[0].id, "outer", "the id given by ids=")
+        require(len({m.id for m in stored}) == 3, "ids of their own", [m.id for m in stored])

@@ -1,0 +1,280 @@
+# Written by tools/twins.py from _async_checks_life.py: edit that file, then run `make twins`.
+"""N. Life and resources of handles and stores."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from openstackai_sessions_conformance._capabilities import Capability
+from openstackai_sessions_conformance._findings import accepts, refuses, require, same
+from openstackai_sessions_conformance._scene import Scene, check
+from openstackai_sessions_conformance._seam import sleep
+from openstackai_sessions_conformance._views import document, entry
+from openstackai_sessions_core import LimitExceededError, Limits, SessionClosedError, SessionError
+
+__all__ = ["LifeChecks"]
+
+
+def _held() -> tuple[int, int]:
+    """How many descriptors (where the system tells) and threads this process has."""
+    gc.collect()
+    folder = Path("/proc/self/fd")
+    return (len(list(folder.iterdir())) if folder.exists() else 0, threading.active_count())
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+class LifeChecks:
+    """The checks of group N."""
+
+    @check(96, cause="closing twice is an error, or a closed handle goes on working, or takes its store along")
+    def test_096_a_closed_handle_says_so(self, scene: Scene) -> None:
+        """Closing twice is the same as once; every call then raises `SessionClosedError`; the store goes on."""
+        session, other = scene.session(), scene.session()
+        session.add_message("user", "kept")
+        session.close()
+        session.close()
+        calls: dict[str, Callable[[], object]] = {
+            "add_message": lambda: session.add_message("user", "late"),
+            "add_messages": lambda: session.add_messages([{}]),
+            "add_messages of nothing": lambda: session.add_messages([]),
+            "get_messages": session.get_messages,
+            "get_messages of none": lambda: session.get_messages(0),
+            "pop_message": session.pop_message,
+            "count": session.count,
+            "clear": session.clear,
+            "set": lambda: session.set("k", 1),
+            "get": lambda: session.get("k"),
+            "remove": lambda: session.remove("k"),
+            "update": lambda: session.update({"k": 1}),
+            "metadata": session.metadata,
+            "export": session.export,
+            "import_data": lambda: session.import_data(document()),
+            "delete": session.delete,
+        }
+        for name, call in calls.items():
+            with refuses(SessionClosedError, f"{name} on a closed handle"):
+                call()
+        with refuses(SessionClosedError, "iter_messages on a closed handle"):
+            for _ in session.iter_messages():
+                pass
+        with refuses(SessionClosedError, "entering a closed handle"):
+            with session:
+                pass
+        if scene.capabilities & Capability.STREAM:
+            other.add_message("user", "next page")
+            reader = scene.session()
+            with refuses(SessionClosedError, "the next page of an iteration whose handle was closed"):
+                for message in reader.iter_messages(page_size=1):
+                    same(message.content, "kept", "what is iterated in pages of one before the handle is closed")
+                    reader.close()
+            other.pop_message()
+        same(other.count(), 1, "count() of another handle of the same session")
+        same(scene.session().metadata(), {}, "metadata() of a new handle")
+        same([info.id for info in scene.store.list_sessions()], ["s"], "list_sessions() of the store")
+
+    @check(96, cause="__exit__ returns something true, undoes, or closes the store")
+    def test_096_leaving_the_context_closes_the_handle(self, scene: Scene) -> None:
+        """Leaving `with` closes the handle, undoes nothing, and lets exceptions pass."""
+        session = scene.session()
+        with refuses(KeyError, "a block that raises KeyError"):
+            with session as entered:
+                require(entered is session, "the handle itself from `with`", repr(entered))
+                session.add_message("user", "kept")
+                _raise(KeyError())
+        with refuses(SessionClosedError, "count() after the block"):
+            session.count()
+        with scene.session() as again:
+            same(again.count(), 1, "count() of a message added in a block that raised")
+        same(scene.session().count(), 1, "count() after the second block: the store is open")
+
+    @check(96, cause="the store forgets that it is closed, or opens itself again")
+    def test_096_a_closed_store_says_so(self, scene: Scene) -> None:
+        """A closed store raises `SessionClosedError` for every call of its own and of its handles."""
+        store = scene.fresh()
+        session = store.session("s")
+        session.add_message("user", "x")
+        store.close()
+        store.close()
+        calls: dict[str, Callable[[], object]] = {
+            "add_message": lambda: session.add_message("user", "late"),
+            "add_messages": lambda: session.add_messages([{"n": 1}, {"n": 2}]),
+            "get_messages": session.get_messages,
+            "pop_message": session.pop_message,
+            "count": session.count,
+            "clear": session.clear,
+            "set": lambda: session.set("k", 1),
+            "get": lambda: session.get("k"),
+            "update": lambda: session.update({"k": 1, "l": 2}),
+            "remove": lambda: session.remove("k"),
+            "metadata": session.metadata,
+            "export": session.export,
+            "import_data": lambda: session.import_data(document(entry("a", n=1))),
+            "delete": session.delete,
+            "delete_session": lambda: store.delete_session("s"),
+            "list_sessions": store.list_sessions,
+            "purge_expired": store.purge_expired,
+        }
+        for name, call in calls.items():
+            with refuses(SessionClosedError, f"{name} of a closed store"):
+                call()
+        if scene.capabilities & Capability.STREAM:
+            with refuses(SessionClosedError, "iter_messages of a closed store"):
+                for _ in session.iter_messages():
+                    pass
+        scene.session().add_message("user", "x")
+        same(scene.session().count(), 1, "count() on a store that was not closed")
+
+    @check(96, cause="default pickling, which copies connections and locks")
+    def test_096_handles_and_stores_refuse_pickling(self, scene: Scene) -> None:
+        """Handles and stores raise TypeError when they are pickled."""
+        for thing in (scene.store, scene.session()):
+            with refuses(TypeError, f"pickling a {type(thing).__name__}"):
+                pickle.dumps(thing)
+
+    @check(97, cause="connections, threads or files that close() leaves open", seconds=120)
+    def test_097_opening_and_closing_leaks_nothing(self, scene: Scene) -> None:
+        """Many stores and handles, opened, used and closed, leave no descriptors, threads or tasks behind."""
+
+        def cycle(number: int) -> None:
+            store = scene.store if scene.place.single else scene.open()
+            session = store.session(f"s{number % 3}")
+            session.add_message("user", number)
+            session.get_messages(2)
+            session.close()
+            if not scene.place.single:
+                store.close()
+
+        for number in range(5):
+            cycle(number)
+        before = _held()
+        cycles = scene.pick(60, 1000, 5000)
+        for number in range(cycles):
+            cycle(number)
+        after = _held()
+        for _ in range(50):
+            if after[0] <= before[0] + 5 and after[1] <= before[1] + 3:
+                break
+            sleep(0.05)
+            after = _held()
+        require(after[0] <= before[0] + 5, f"about {before[0]} descriptors after {cycles} cycles", after[0])
+        require(after[1] <= before[1] + 3, f"about {before[1]} threads after {cycles} cycles", after[1])
+
+    @check(97, cause="a handle opens a connection, starts a thread or is kept by its store")
+    def test_097_handles_are_cheap(self, scene: Scene) -> None:
+        """Ten thousand handles open nothing and take no noticeable time."""
+        scene.session().add_message("user", "x")
+        before = _held()
+        began = time.perf_counter()
+        handles = [scene.session(f"s{number}") for number in range(10_000)]
+        took = time.perf_counter() - began
+        after = _held()
+        require(took < 2, "10,000 handles to take well under two seconds", f"{took:.1f} s")
+        require(
+            after[0] <= before[0] + 2 and after[1] <= before[1], "no descriptors, no threads", f"{before} -> {after}"
+        )
+        same(handles[-1].count(), 0, "count() of the last one")
+        same(
+            [i.id for i in scene.store.list_sessions()],
+            ["s"],
+            "list_sessions(): making a handle makes no session",
+        )
+
+    @check(103, cause="iteration reads the whole log at once, or keeps what it has read", seconds=120)
+    def test_103_a_long_log_iterates_in_constant_memory(self, scene: Scene) -> None:
+        """Iterating a long log holds no more than a few pages in memory."""
+        session = scene.session()
+        size = scene.pick(20_000, 200_000, 1_000_000)
+        for start in range(0, size, 5_000):
+            session.add_messages([{"n": number, "text": "x" * 200} for number in range(start, start + 5_000)])
+        gc.collect()
+        tracemalloc.start()
+        try:
+            tracemalloc.reset_peak()
+            base = tracemalloc.get_traced_memory()[0]
+            seen = 0
+            for message in session.iter_messages(page_size=200):
+                require(message["n"] == seen, f"message {seen}", message["n"])
+                seen += 1
+            peak = tracemalloc.get_traced_memory()[1] - base
+        finally:
+            tracemalloc.stop()
+        same(seen, size, "the number of messages iterated")
+        bound = 4 * 2**20 if size < 100_000 else 50 * 2**20
+        require(peak < bound, f"a peak of less than {bound // 2**20} MiB", f"{peak / 2**20:.1f} MiB")
+
+    @check(104, cause="a limit is compared with >= for >, counts characters for bytes, or is looked at too late")
+    def test_104_limits_are_exact_and_typed(self, scene: Scene) -> None:
+        """What is as large as a limit is kept; one more raises `LimitExceededError`, and nothing is written."""
+        small = "limits" in scene.place.options
+        limits = Limits(
+            message_bytes=100,
+            batch_messages=3,
+            batch_bytes=200,
+            metadata_value_bytes=12,
+            metadata_bytes=30,
+            id_bytes=10,
+        )
+        store = scene.fresh(limits=limits) if small else scene.store
+        limits = store.limits
+        session = store.session("s")
+        head = len('{"role":"user","content":""}')
+        good: list[tuple[str, Callable[[], object]]] = [
+            ("an id", lambda: session.add_message("user", "", id="i" * limits.id_bytes)),
+            ("an op_id", lambda: session.add_message("user", "", op_id="o" * limits.id_bytes)),
+            ("a batch by number", lambda: session.add_messages([{}] * min(limits.batch_messages, 10_000))),
+            ("a metadata value", lambda: session.set("k", "x" * (limits.metadata_value_bytes - 2))),
+            ("a metadata value in UTF-8", lambda: session.set("k", "é" * (limits.metadata_value_bytes // 2 - 1))),
+        ]
+        bad: list[tuple[str, Callable[[], object]]] = [
+            ("an id", lambda: session.add_message("user", "", id="i" * (limits.id_bytes + 1))),
+            ("an id in UTF-8", lambda: session.add_message("user", "", id="é" * (limits.id_bytes // 2 + 1))),
+            ("an op_id", lambda: session.add_message("user", "", op_id="o" * (limits.id_bytes + 1))),
+            ("a batch by number", lambda: session.add_messages([{}] * (limits.batch_messages + 1))),
+            ("a batch without an end", lambda: session.add_messages({} for _ in iter(int, 1))),
+            ("a metadata value", lambda: session.set("z", "x" * (limits.metadata_value_bytes - 1))),
+            ("a metadata value in UTF-8", lambda: session.set("z", "é" * (limits.metadata_value_bytes // 2))),
+            ("a value of an update", lambda: session.update({"a": 1, "z": "x" * limits.metadata_value_bytes})),
+        ]
+        if small:
+            full = {"content": "x" * (100 - len('{"content":""}'))}
+            good += [
+                ("a message", lambda: session.add_message("user", "x" * (100 - head))),
+                ("a batch by size", lambda: session.add_messages([full, full])),
+                ("metadata", lambda: session.update({"k": "x" * 10, "l": "x" * 10, "mm": 12})),
+                ("metadata that is overwritten", lambda: session.set("k", "y" * 10)),
+            ]
+            bad += [
+                ("a message", lambda: session.add_message("user", "x" * (101 - head))),
+                ("a batch by size", lambda: session.add_messages([full, full, {}])),
+                ("metadata", lambda: session.set("o", 1)),
+                ("metadata of an update", lambda: session.update({"mm": 34, "o": 1})),
+            ]
+        for name, call in good:
+            with accepts(f"{name} as large as its limit"):
+                call()
+        before = session.export()
+        for name, call in bad:
+            with refuses(LimitExceededError, f"{name} over its limit"):
+                call()
+            same(session.export(), before, f"the session after {name} over its limit")
+        if small:
+            session.remove("l")
+            session.update({"o": 1})
+            same(session.get("o"), 1, "a key set once there was room again")
+        fresh = store.session("f")
+        for name in ("message_bytes", "batch_messages", "metadata_bytes"):
+            wrong: Any
+            for wrong in (0, -1, True, 1.5, "1"):
+                with refuses(SessionError, f"Limits({name}={wrong!r})"):
+                    Limits(**{name: wrong})
+        same(fresh.count(), 0, "count() of another session")

@@ -1,0 +1,302 @@
+# Written by tools/twins.py from _async_checks_operations.py: edit that file, then run `make twins`.
+"""L. Retry: a write repeated under its op_id lands once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from openstackai_sessions_conformance._capabilities import Capability
+from openstackai_sessions_conformance._checks_events import hear_all
+from openstackai_sessions_conformance._findings import accepts, refuses, require, same
+from openstackai_sessions_conformance._harness import leave_out
+from openstackai_sessions_conformance._scene import Scene, check
+from openstackai_sessions_conformance._seam import together
+from openstackai_sessions_conformance._values import alike
+from openstackai_sessions_conformance._views import document, entry, whole
+from openstackai_sessions_core import ConflictError, LimitExceededError, Message, Session, ValidationError
+
+__all__ = ["OperationChecks"]
+
+DOCUMENT = document(entry("i", imported=1), metadata={"imported": 1})
+WRITES: dict[str, Callable[[Session, str], Any]] = {
+    "add_message": lambda session, op: session.add_message("user", "x", op_id=op),
+    "add_message with an id": lambda session, op: session.add_message("user", "x", id="given", op_id=op),
+    "add_messages": lambda session, op: session.add_messages([{"n": 1}, {"n": 2}], op_id=op),
+    "add_messages of nothing": lambda session, op: session.add_messages([], op_id=op),
+    "pop_message": lambda session, op: session.pop_message(op_id=op),
+    "clear": lambda session, op: session.clear(op_id=op),
+    "set": lambda session, op: session.set("k", 1, op_id=op),
+    "update": lambda session, op: session.update({"k": 1, "l": 2}, op_id=op),
+    "remove": lambda session, op: session.remove("k", op_id=op),
+    "import_data": lambda session, op: session.import_data(DOCUMENT, op_id=op),
+    "import_data append": lambda session, op: session.import_data(DOCUMENT, mode="append", op_id=op),
+    "delete": lambda session, op: session.delete(op_id=op),
+}
+OTHERS: dict[str, Callable[[Session, str], Any]] = {
+    **WRITES,
+    "add_message of another content": lambda session, op: session.add_message("user", "y", op_id=op),
+    "add_message with another id": lambda session, op: session.add_message("user", "x", id="m", op_id=op),
+    "add_messages of that message": lambda session, op: session.add_messages(
+        [{"role": "user", "content": "x"}], op_id=op
+    ),
+    "add_messages of that message with its id": lambda session, op: session.add_messages(
+        [{"role": "user", "content": "x"}], ids=["given"], op_id=op
+    ),
+    "update of that key": lambda session, op: session.update({"k": 1}, op_id=op),
+    "set of a key of the update": lambda session, op: session.set("l", 2, op_id=op),
+    "add_messages in another order": lambda session, op: session.add_messages([{"n": 2}, {"n": 1}], op_id=op),
+    "add_messages of one": lambda session, op: session.add_messages([{"n": 1}], op_id=op),
+    "set of another value": lambda session, op: session.set("k", 1.0, op_id=op),
+    "set of another key": lambda session, op: session.set("l", 1, op_id=op),
+    "remove of another key": lambda session, op: session.remove("l", op_id=op),
+    "import of another document": lambda session, op: session.import_data(document(), op_id=op),
+}
+
+
+def _fill(session: Session) -> None:
+    session.add_messages([{"old": 1}, {"old": 2}, {"old": 3}])
+    session.update({"k": "old", "m": "old"})
+
+
+def _everything(scene: Scene, session: Session) -> list[object]:
+    listed = scene.store.list_sessions(session.session_id)
+    return [session.export(), whole(session.get_messages()), session.count(), list(map(str, listed))]
+
+
+def _plain(result: object) -> object:
+    if isinstance(result, Message):
+        return whole([result])
+    return whole(result) if isinstance(result, list) else result
+
+
+class OperationChecks:
+    """The checks 87 and 88."""
+
+    @check(87, cause="the operation is remembered beside the write and not with it, or by the handle alone")
+    def test_087_a_repeat_returns_the_first_result(self, scene: Scene) -> None:
+        """Every write, repeated under its op_id from any handle, returns its first result and writes nothing."""
+        for filled in (True, False):
+            for number, (kind, write) in enumerate(WRITES.items()):
+                id = f"{number} {filled}"
+                session = scene.session(id)
+                if filled:
+                    _fill(session)
+                first = _plain(write(session, "op"))
+                session.add_message("user", "between")
+                session.set("between", 1)
+                if scene.place.clock is not None:
+                    scene.elapse(0.5)
+                state = _everything(scene, session)
+                for name, handle in (
+                    ("the same handle", session),
+                    ("a new handle", scene.session(id)),
+                    ("a second store", scene.other(id)),
+                ):
+                    heard = hear_all(handle)
+                    again = _plain(write(handle, "op"))
+                    same(again, first, f"the result of repeating {kind} on {name}")
+                    now = _everything(scene, session)
+                    same(now, state, f"the session after repeating {kind} on {name}")
+                    same(heard, [], f"the events of repeating {kind} on {name}")
+                session.delete()
+
+    @check(87, cause="the digest leaves out the kind of write, part of its payload, or the ids")
+    def test_087_an_op_id_is_good_for_one_write(self, scene: Scene) -> None:
+        """Another kind of write, or another payload, under a used op_id raises `ConflictError` and writes nothing."""
+        for number, (first, write) in enumerate(WRITES.items()):
+            session = scene.session(str(number))
+            _fill(session)
+            write(session, "op")
+            state = session.export()
+            for kind, other in OTHERS.items():
+                if kind != first:
+                    with refuses(ConflictError, f"{kind} under the op_id of {first}"):
+                        other(session, "op")
+            same(session.export(), state, f"the session after conflicts with {first}")
+
+    @check(87, cause="a repeated pop pops again, or a pop of nothing is not remembered")
+    def test_087_a_repeated_pop_returns_the_same_message(self, scene: Scene) -> None:
+        """A pop repeated under its op_id returns the message of the first time, whatever happened since."""
+        session = scene.session()
+        session.add_messages([{"n": index, "x": [1.0, "é\ud800"]} for index in range(4)], ids=["a", "b", "c", "d"])
+        first = session.pop_message(op_id="pop")
+        require(first is not None and first["n"] == 3, "the newest message", first)
+        for step in range(3):
+            same(_plain(scene.other().pop_message(op_id="pop")), _plain(first), "the repeated pop")
+            same(session.count(), 3 - min(step, 2), "count() after the repeated pop")
+            if step == 0:
+                session.pop_message()
+            elif step == 1:
+                session.pop_message(op_id="pop 2")
+        nothing = scene.session("empty")
+        same(nothing.pop_message(op_id="pop"), None, "a pop of nothing")
+        nothing.add_message("user", "later")
+        same(nothing.pop_message(op_id="pop"), None, "the repeat of a pop of nothing")
+        same(nothing.count(), 1, "count() after the repeat of a pop of nothing")
+
+    @check(
+        87,
+        cause="the ledger is read before the lock is taken, or written after it: then both of two repeats write",
+    )
+    def test_087_repeats_at_once_land_once(self, scene: Scene) -> None:
+        """The same write sent several times at once, through several handles, lands once; all get its result."""
+        rounds = scene.pick(10, 60, 600)
+        for number in range(rounds):
+            handles = [(scene.store if index % 2 else scene.second).session("s") for index in range(6)]
+
+            def send(handle: Session, number: int = number) -> object:
+                return _plain(handle.add_messages([{"n": number}, {"n": -number}], op_id=f"op {number}"))
+
+            results = together([lambda handle=handle: send(handle) for handle in handles])  # type: ignore[misc]
+            for result in results:
+                same(result, results[0], "the result of the same write sent several times at once")
+        same(scene.session().count(), 2 * rounds, "count() after writes that were each sent six times")
+
+        def pop() -> object:
+            return _plain(scene.session().pop_message(op_id="pop"))
+
+        popped = together([pop] * 6)
+        same(popped, [popped[0]] * 6, "the result of the same pop sent six times at once")
+        same(scene.session().count(), 2 * rounds - 1, "count() after that pop")
+
+    @check(87, cause="operations are forgotten too early, or never")
+    def test_087_operations_are_forgotten_in_time(self, scene: Scene) -> None:
+        """An operation is remembered for `op_id_ttl` seconds by the store's clock, and then forgotten."""
+        if scene.place.clock is None:
+            leave_out("the store takes no clock, and ten minutes would really pass")
+        session = scene.session()
+        session.add_message("user", "x", op_id="op")
+        scene.elapse(590)
+        session.add_message("user", "x", op_id="op")
+        same(session.count(), 1, "count() after a repeat within ten minutes")
+        scene.elapse(620)
+        session.add_message("user", "x", op_id="op")
+        same(session.count(), 2, "count() after the op_id was used again, eleven minutes later")
+        if "op_id_ttl" in scene.place.options and "retry_timeout" in scene.place.options:
+            place = scene.new_place()
+            clock = place.clock
+            assert clock is not None
+            short = (scene.open_at(place, op_id_ttl=30, retry_timeout=1)).session("s")
+            short.add_message("user", "x", op_id="op")
+            clock.elapse(25)
+            short.add_message("user", "x", op_id="op")
+            same(short.count(), 1, "count() after a repeat within an op_id_ttl of 30 seconds")
+            clock.elapse(40)
+            short.add_message("user", "x", op_id="op")
+            same(short.count(), 2, "count() after the op_id was used again, past an op_id_ttl of 30 seconds")
+
+    @check(87, cause="op_ids are folded, trimmed, normalised or cut")
+    def test_087_op_ids_are_exact(self, scene: Scene) -> None:
+        """Op_ids that look alike are ids of their own."""
+        session = scene.session()
+        ids = alike(scene.store.limits.id_bytes)
+        for _ in range(2):
+            for number, op in enumerate(ids):
+                with accepts(f"a write under the op_id {op!r}, unlike those of other writes,"):
+                    message = session.add_message("user", number, op_id=op)
+                same(message.content, number, f"the message returned under the op_id {op!r}")
+        same([m.content for m in scene.other().get_messages()], list(range(len(ids))), "what was added")
+
+    @check(87, cause="the ledger is cut by number and not by time")
+    def test_087_operations_are_remembered_however_many(self, scene: Scene) -> None:
+        """An operation is remembered for its time, though many others follow it."""
+        session = scene.session()
+        first = session.add_message("user", "x", op_id="op")
+        popped = session.pop_message(op_id="pop")
+        many = scene.pick(300, 3_000, 30_000)
+        for number in range(many):
+            scene.session(f"s{number % 2}" if number % 3 else "s").add_message("user", number)
+        again = session.add_message("user", "x", op_id="op")
+        same(_plain(again), _plain(first), f"the result of repeating an append, {many} writes later")
+        same(_plain(session.pop_message(op_id="pop")), _plain(popped), f"a repeated pop, {many} writes later")
+        same(session.count(), (many + 2) // 3, "count() after the repeats")
+
+    @check(87, cause="the operation is noted before it is known to succeed")
+    def test_087_a_refused_write_leaves_its_op_id_free(self, scene: Scene) -> None:
+        """A write that is refused is not remembered: repeated, it is refused again, or lands once it can."""
+        session = scene.session()
+        session.add_message("user", "mine", id="taken")
+        calls: list[Callable[[], object]] = [
+            lambda: session.add_message("user", "other", id="taken", op_id="op"),
+            lambda: session.add_messages([{"n": 1}, {"n": 2}], ids=[None, "taken"], op_id="batch"),
+            lambda: session.import_data(document(entry("taken", n=3)), mode="append", op_id="import"),
+        ]
+        for call in calls:
+            for _ in range(2):
+                with refuses(ConflictError, "a message under an id of another one"):
+                    call()
+        session.clear()
+        for number, call in enumerate(calls):
+            session.clear()
+            call()
+            same(session.count(), (1, 2, 1)[number], "count() after a write that was refused before, repeated")
+        session.set("k", 1, op_id="op 2")
+        session.clear()
+        session.add_message("user", "mine", id="taken")
+        with refuses(ConflictError, "a message under an id of another one"):
+            session.add_message("user", "other", id="taken", op_id="free")
+        session.set("k", 2, op_id="free")
+        same(session.get("k"), 2, "what was set under the op_id of a write that was refused")
+
+    @check(87, cause="op_ids go to the engine unchecked")
+    def test_087_bad_op_ids_are_refused(self, scene: Scene) -> None:
+        """Empty, non-text, control and over-long op_ids and message ids are refused; nothing is written."""
+        session = scene.session()
+        most = scene.store.limits.id_bytes
+        bad: Any
+        for bad in ("", 5, b"x", True, "a\x00", "a\nb", "\x85", "\ud800"):
+            for kind, write in WRITES.items():
+                with refuses(ValidationError, f"{kind} with op_id={bad!r}"):
+                    write(session, bad)
+            with refuses(ValidationError, f"add_message with id={bad!r}"):
+                session.add_message("user", "x", id=bad)
+            with refuses(ValidationError, f"add_messages with ids=[{bad!r}]"):
+                session.add_messages([{}], ids=[bad])
+        for kind, write in WRITES.items():
+            with refuses(LimitExceededError, f"{kind} with an op_id over the limit"):
+                write(session, "é" * (most // 2) + "xx")
+        with refuses(LimitExceededError, "a message id over the limit"):
+            session.add_message("user", "x", id="x" * (most + 1))
+        same(scene.store.list_sessions(), [], "list_sessions() after refused ids")
+        session.add_message("user", "x", id="i" * most, op_id="o" * most)
+        same((session.get_messages())[0].id, "i" * most, "a message id as long as the limit")
+        session.add_message("user", "x", id="i" * most, op_id="o" * most)
+        same(session.count(), 1, "count() after repeating an op_id as long as the limit")
+
+    @check(88, cause="the ledger is cleared with the messages, or lives in the session's own row")
+    def test_088_a_repeat_never_resurrects(self, scene: Scene) -> None:
+        """What pop, clear, delete, import or expiry removed stays removed when the write that made it is repeated."""
+        ends = ["pop_message", "clear", "delete", "delete_session", "import_data", "delete, write"]
+        if scene.capabilities & Capability.TTL:
+            ends += ["expiry", "expiry, purge", "expiry, listing"]
+        for end in ends:
+            session = scene.session(end, ttl=scene.tick if end.startswith("expiry") else None)
+            session.set("k", "first", op_id="set")
+            first = session.add_message("user", "once", op_id="add")
+            left: list[object] = []
+            if end.startswith("expiry"):
+                scene.elapse(scene.tick * 1.3)
+                if end == "expiry, purge":
+                    scene.store.purge_expired()
+                elif end == "expiry, listing":
+                    scene.store.list_sessions()
+            elif end == "delete_session":
+                scene.store.delete_session(end)
+            elif end == "import_data":
+                session.import_data(document(entry("new", n=1)))
+                left = [{"n": 1}]
+            elif end == "delete, write":
+                session.delete()
+                session.add_message("user", "new life")
+                left = [{"role": "user", "content": "new life"}]
+            else:
+                getattr(session, end)()
+            metadata = session.metadata()
+            for handle in (session, scene.other(end)):
+                again = handle.add_message("user", "once", op_id="add")
+                same(whole([again]), whole([first]), f"the result of repeating an append after {end}")
+                handle.set("k", "first", op_id="set")
+                same(handle.get_messages(), left, f"the messages after repeating an append after {end}")
+                same(handle.count(), len(left), f"count() after repeating an append after {end}")
+                same(handle.metadata(), metadata, f"the metadata after repeating a set after {end}")

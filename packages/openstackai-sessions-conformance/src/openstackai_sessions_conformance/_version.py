@@ -1,0 +1,3 @@
+"""The version of this distribution, read by its build and by users."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,60 @@
+"""The engines of the suite, each usable alone: they make a store fail, or judge what it did.
+
+A wire that fails (`FaultProxy`), histories of concurrent runs and what they must keep (`Recorder`, `check_appends`,
+`check_removals`, `check_metadata`, `check_linearizable`), a sweep that fails every call of a driver (`sweep`), kills of
+clients and servers (`crash_clients`, `crash_server`), and losses of power under SQLite (`DiskLog`, `check_power_loss`).
+"""
+
+from openstackai_sessions_conformance._crash import CrashReport, crash_clients, crash_server
+from openstackai_sessions_conformance._disk_log import DiskLog, FileEvent, FileEventKind
+from openstackai_sessions_conformance._history import (
+    Call,
+    Kind,
+    Outcome,
+    Recorder,
+    Recording,
+    Shown,
+    Violation,
+    read_histories,
+)
+from openstackai_sessions_conformance._history_rules import check_appends, check_metadata, check_removals
+from openstackai_sessions_conformance._linearizability import HistoryTooLargeError, check_linearizable
+from openstackai_sessions_conformance._power import Image, PowerReport, Unsynced, check_power_loss, power_images
+from openstackai_sessions_conformance._proxy import Fault, FaultProxy, Rule
+from openstackai_sessions_conformance._sweep import CallFaults, Sweep, SweepError, Target, async_sweep, sweep
+
+__all__ = [
+    "Call",
+    "CallFaults",
+    "CrashReport",
+    "DiskLog",
+    "Fault",
+    "FaultProxy",
+    "FileEvent",
+    "FileEventKind",
+    "HistoryTooLargeError",
+    "Image",
+    "Kind",
+    "Outcome",
+    "PowerReport",
+    "Recorder",
+    "Recording",
+    "Rule",
+    "Shown",
+    "Sweep",
+    "SweepError",
+    "Target",
+    "Unsynced",
+    "Violation",
+    "async_sweep",
+    "check_appends",
+    "check_linearizable",
+    "check_metadata",
+    "check_power_loss",
+    "check_removals",
+    "crash_clients",
+    "crash_server",
+    "power_images",
+    "read_histories",
+    "sweep",
+]

@@ -1,0 +1,1 @@
+"""Our backends that need a server, under the conformance suite."""
