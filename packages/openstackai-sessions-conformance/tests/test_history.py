@@ -346,6 +346,13 @@ def test_what_no_order_explains_is_found(calls: list[Call]) -> None:
     assert violation.calls
 
 
+def test_calls_that_would_each_have_to_come_after_another_are_named_without_a_search() -> None:
+    many = [append(f"m{number}", 10, 20) for number in range(30)]
+    circle = [pop("a", 30, 31), read("a", 40, 41)]
+    (violation,) = check_linearizable([append("a", 0, 1), *many, *circle], most_states=0)
+    assert sorted(violation.calls, key=lambda each: each.invoked) == circle
+
+
 @pytest.mark.parametrize(
     "calls",
     [

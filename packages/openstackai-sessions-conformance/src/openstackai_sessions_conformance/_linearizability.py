@@ -67,6 +67,7 @@ class _Search:
             if call.kind in (Kind.APPEND, Kind.IMPORT)
             for label in call.labels
         }
+        self.after = self._must_follow()
         # For each call that shows what the log holds: the pops and the sweeps that may precede it.
         self.shows = [
             (1 << number, call, self._before(call, (Kind.POP,)), self._before(call, SWEEPS))
@@ -81,7 +82,39 @@ class _Search:
             if other is not call and other.kind in kinds and other.invoked <= call.completed
         )
 
+    def _must_follow(self) -> list[int]:
+        """For each call those that come before it in every order, by what it shows; when they ran is left out here."""
+        readers: dict[str, int] = {}
+        for number, call in enumerate(self.calls):
+            if call.is_ok and call.kind in (Kind.READ, Kind.POP):
+                for label in call.labels:
+                    readers[label] = readers.get(label, 0) | 1 << number
+        after = [0] * len(self.calls)
+        for number, call in enumerate(self.calls):
+            if call.is_ok and call.kind in (Kind.READ, Kind.POP):
+                for label in call.labels:
+                    # A label is written once: whoever else shows what a pop removed did so before it.
+                    others = readers[label] & ~(1 << number) if call.kind is Kind.POP else 0
+                    after[number] |= self.author.get(label, 0) | others
+        return after
+
+    def _circle(self) -> list[Call]:
+        """Calls each of which would have to come after another of them; empty where there are none."""
+        done = 0
+        while ready := self._candidates(done):
+            done |= sum(1 << number for number in ready)
+        left = [number for number in range(len(self.calls)) if not done >> number & 1]
+        while loose := [number for number in left if not any(self._is_after(other, number) for other in left)]:
+            left = [number for number in left if number not in loose]
+        return [self.calls[number] for number in left]
+
+    def _is_after(self, number: int, other: int) -> bool:
+        return bool(self.after[number] >> other & 1) or self.calls[other].ended < self.calls[number].invoked
+
     def run(self, most_states: int) -> list[Violation]:
+        if circle := self._circle():
+            text = "by what they show and when they ran, each of these would have to come after another of them"
+            return [Violation("linearizable", text, tuple(circle))]
         tried: set[tuple[int, State]] = set()
         ahead = [(0, State())]
         best = ahead[0]
@@ -124,7 +157,7 @@ class _Search:
             NEVER,
         )
         until = bisect_right(self.invoked, first_end)
-        return [number for number in range(until) if not done >> number & 1]
+        return [number for number in range(until) if not done >> number & 1 and not self.after[number] & ~done]
 
     def _read(self, done: int, state: State) -> int:
         """Take every read that may come next and shows this state: nothing is lost by taking it at once."""
