@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from openstackai_sessions_core import ConflictError, InMemoryStore
-from openstackai_sessions_core.backend import Record
-from openstackai_sessions_sqlite import SQLiteStore
+from openstackai_sessions_core.backend import Record, flat_value
+from openstackai_sessions_sqlite import AsyncSQLiteStore, SQLiteStore
 from openstackai_sessions_sqlite._recent import MOST, SESSION_BYTES, Recent
 
 
@@ -141,7 +142,68 @@ def test_long_and_large_sessions_are_kept_in_part() -> None:
         recent.commit()
     kept = [number for number in range(100) if recent.find(1, f"s{number}", 1, 0) is not None]
     assert kept == list(range(100 - len(kept), 100))
-    assert 40 <= len(kept) <= 48
+    assert 20 <= len(kept) <= 24
+
+
+def test_what_is_at_hand_is_decoded_right_whatever_came_and_went() -> None:
+    recent = Recent()
+    recent.find(1, "s", 1, 0)
+    recent.note_append("s", [flat(1)], None, begins=True)
+    recent.commit()
+    for position in range(2, 3 * MOST):
+        if position % 7 == 0:
+            recent.note_pop("s", position - 1, None)
+        recent.note_append("s", [flat(position) if position % 5 else Record(position, "id", 0, b'{"n":[1]}')], None,
+                           begins=False)  # fmt: skip
+        recent.commit()
+        if position % 11 == 0:
+            found = recent.at_hand(1, "s", 1 + position % 50, 0)
+            assert found is not None
+            assert [flat_value(entry[3]) for entry in found.records] == list(found.values)
+            assert recent.find(1, "s", 1 + position % 50, 0) == found.records
+    assert recent.at_hand(1, "s", None, 0) is None, "not all of them are kept"
+
+
+def flat(position: int) -> Record:
+    return Record(position, f"id {position}", 0, b'{"n":%d}' % position)
+
+
+def test_nothing_is_at_hand_while_the_connection_is_in_use(store: SQLiteStore) -> None:
+    session = store.session("s")
+    session.add_messages([{"n": 1}, {"n": {"a": [1]}}])
+    assert session.get_messages() == [{"n": 1}, {"n": {"a": [1]}}]
+    found = store.at_hand("s", 2)
+    assert found is not None
+    assert list(found.values) == [{"n": 1}, None], "what holds containers is decoded anew each time"
+    assert store.at_hand("s", None) == found
+    with store._database.engine._writer.lock:
+        assert store.at_hand("s", 2) is None
+    store.close()
+    assert store.at_hand("s", 2) is None
+
+
+async def test_tasks_that_read_what_is_at_hand_let_others_have_their_turn(tmp_path: Path) -> None:
+    store = AsyncSQLiteStore(tmp_path / "sessions.db")
+    session = store.session("s")
+    await session.add_messages([{"n": number} for number in range(1_000)])
+    await session.get_messages(1_000)
+    reads = turns = 0
+
+    async def read_on_and_on() -> None:
+        nonlocal reads
+        while turns < 20:
+            assert len(await session.get_messages(1_000)) == 1_000
+            reads += 1
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while turns < 20:
+            turns += 1
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(asyncio.gather(read_on_and_on(), take_turns()), 30)
+    assert reads < 20 * 20
+    await store.close()
 
 
 def test_nothing_is_kept_across_a_commit_by_others() -> None:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from openstackai_sessions_core._async_seam import sleep
+from openstackai_sessions_core._async_seam import Cancellation, settle, sleep
 from openstackai_sessions_core._errors import (
     BackendError,
     BackendUnavailableError,
     OutcomeUnknownError,
     SessionClosedError,
 )
+from openstackai_sessions_core._records import Operation, Outcome
 
 __all__ = ["retry_read", "retry_write"]
 
@@ -53,38 +54,41 @@ async def retry_read(timeout: float, attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 async def retry_write(
+    op: Operation,
+    call: Callable[[Operation], Awaitable[Outcome]],
     timeout: float,
-    op_id: str,
-    attempt: Callable[[], Awaitable[T]],
-    on_unknown: Callable[[], None],
-) -> T:
+    retry_timeout: float,
+    on_unknown: Callable[[str], None],
+) -> tuple[Outcome, Cancellation]:
     """Run a write under its operation id, again while its outcome is unknown or the engine unavailable.
+
+    Each attempt is settled, for at most `timeout` seconds once the caller is cancelled; see `settle`.
 
     Once one attempt's outcome is unknown, a failure to reach the engine is reported as `OutcomeUnknownError`: that
     attempt may have been applied.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + retry_timeout
     backoff: Backoff | None = None
     unknown = False
     while True:
         try:
-            return await attempt()
+            return await settle(call(op), timeout)
         except OutcomeUnknownError as error:
             unknown = True
-            on_unknown()
+            on_unknown(op.id)
             failure: Exception = error
         except BackendUnavailableError as error:
             failure = error
         except (BackendError, SessionClosedError) as error:
             if unknown:
-                raise OutcomeUnknownError(_unknown_text(error, op_id), op_id=op_id) from error
+                raise OutcomeUnknownError(_unknown_text(error, op.id), op_id=op.id) from error
             raise
         backoff = backoff or Backoff(deadline)
         delay = backoff.next()
         if delay is None:
             if unknown:
                 cause = failure.__cause__ if isinstance(failure, OutcomeUnknownError) else failure
-                raise OutcomeUnknownError(_unknown_text(failure, op_id), op_id=op_id) from cause
+                raise OutcomeUnknownError(_unknown_text(failure, op.id), op_id=op.id) from cause
             raise failure
         await sleep(delay)
 

@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from openstackai_sessions_core._events import Firing, Handler
 
 __all__ = [
+    "Cancellation",
     "call_handler",
     "check_handler",
     "end_dispatch",
@@ -31,6 +33,8 @@ __all__ = [
 T = TypeVar("T")
 
 sleep = asyncio.sleep
+# The cancellation that a settled write has held back.
+Cancellation: TypeAlias = "asyncio.CancelledError | None"
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
@@ -38,14 +42,14 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     return await asyncio.to_thread(function, *arguments)
 
 
-async def settle(call: Awaitable[T], timeout: float) -> tuple[T, asyncio.CancelledError | None]:
+async def settle(call: Awaitable[T], timeout: float) -> tuple[T, Cancellation]:
     """Await a write to its end even if the caller is cancelled meanwhile; return its result and that cancellation.
 
     A cancelled write is given `timeout` seconds, then it is cancelled itself. Where it fails after the caller was
     cancelled, the cancellation is what is raised.
     """
     task = asyncio.ensure_future(call)
-    cancellation: asyncio.CancelledError | None = None
+    cancellation: Cancellation = None
     deadline: float | None = None
     while not task.done():
         try:
@@ -67,11 +71,16 @@ async def settle(call: Awaitable[T], timeout: float) -> tuple[T, asyncio.Cancell
 def _finished(task: asyncio.Future[T]) -> asyncio.Future[None]:
     """A future that is done when the task is, and whose cancellation does not reach the task."""
     waiter = task.get_loop().create_future()
-    task.add_done_callback(lambda _: None if waiter.done() else waiter.set_result(None))
+    task.add_done_callback(partial(_release, waiter))
     return waiter
 
 
-def reraise(cancellation: asyncio.CancelledError | None) -> None:
+def _release(waiter: asyncio.Future[None], _: object) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def reraise(cancellation: Cancellation) -> None:
     """Raise the cancellation that `settle` held back."""
     if cancellation is not None:
         raise cancellation

@@ -26,9 +26,9 @@ from openstackai_sessions_core._async_seam import (
     check_handler,
     in_thread,
     reraise,
-    settle,
 )
 from openstackai_sessions_core._async_store import AsyncSessionStore
+from openstackai_sessions_core._at_hand import MessagesAtHand
 from openstackai_sessions_core._codec import (
     decode_messages,
     decode_metadata,
@@ -91,6 +91,7 @@ class AsyncSession:
 
     def __init__(self, store: AsyncSessionStore, session_id: str, *, ttl: float | None = None) -> None:
         self._store = store
+        self._at_hand = store.at_hand if isinstance(store, MessagesAtHand) else None
         self._session_id = check_session_id(session_id)
         self._ttl = check_ttl(ttl)
         self._closed = False
@@ -164,16 +165,11 @@ class AsyncSession:
             encoded = encode_batch(kind, batch, ids, self._store.limits)
         if not batch and op_id is None:
             return []
-
-        def events(outcome: Outcome) -> list[EventArguments]:
-            added = [record for record, added in zip(outcome.records, outcome.added, strict=True) if added]
-            return [(SessionEvent.MESSAGE_ADDED, (message,)) for message in decode_messages(added)]
-
         outcome = await self._write(
             op_id,
             encoded.digest,
             lambda op: self._store.append(self._session_id, op, encoded.messages, ttl=self._ttl),
-            events,
+            _added,
         )
         return [
             restore_message(copy, id, position, created_at)
@@ -189,6 +185,10 @@ class AsyncSession:
         self._check_open()
         if limit == 0:
             return []
+        if self._at_hand is not None and before is None:
+            found = self._at_hand(self._session_id, limit)
+            if found is not None:
+                return decode_messages(found.records, found.values)
         records = await self._read(lambda: self._store.read(self._session_id, limit=limit, before=before))
         return await self._decode(records)
 
@@ -419,10 +419,7 @@ class AsyncSession:
         store = self._store
         try:
             outcome, cancellation = await retry_write(
-                store.retry_timeout,
-                op.id,
-                lambda: settle(call(op), store.timeout),
-                lambda: self._remember_unknown(op.id),
+                op, call, store.timeout, store.retry_timeout, self._remember_unknown
             )
         except BaseException as error:
             if not isinstance(error, SessionError) or isinstance(error, OutcomeUnknownError):
@@ -448,3 +445,8 @@ class AsyncSession:
         if len(records) > LARGE_READ:
             return await in_thread(decode_messages, records)
         return decode_messages(records)
+
+
+def _added(outcome: Outcome) -> list[EventArguments]:
+    added = [record for record, added in zip(outcome.records, outcome.added, strict=True) if added]
+    return [(SessionEvent.MESSAGE_ADDED, (message,)) for message in decode_messages(added)]

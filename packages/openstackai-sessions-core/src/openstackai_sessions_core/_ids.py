@@ -21,10 +21,11 @@ if hasattr(os, "register_at_fork"):
 
 def uuid7() -> str:
     """A new UUID version 7 (RFC 9562): milliseconds since the epoch, then 74 random bits."""
-    bits = _random.getrandbits(74)
+    now = time.time_ns() // 1_000_000
+    bits = _random.getrandbits
     # Before 12 of the random bits stands the version (7), before the other 62 the variant (binary 10).
-    text = f"{time.time_ns() // 1_000_000 << 16 | 0x7000 | bits >> 62:016x}{0x2 << 62 | bits & 0x3FFFFFFFFFFFFFFF:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    parts = (now >> 16, now & 0xFFFF, 0x7000 | bits(12), 0x8000 | bits(14), bits(48))
+    return "%08x-%04x-%04x-%04x-%012x" % parts  # noqa: UP031 - takes two thirds of an f-string's time
 
 
 def _check_text(what: str, value: object, most: int) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import TypeAlias
 
 from openstackai_sessions_core._json import JSONValue
+from openstackai_sessions_core._records import RecordTuple
 
 __all__ = [
     "Message",
     "SessionInfo",
+    "fill_message",
     "from_microseconds",
+    "new_message",
     "restore_message",
     "to_microseconds",
 ]
@@ -30,6 +34,10 @@ def to_microseconds(time: datetime) -> int:
     return (time - EPOCH) // MICROSECOND
 
 
+# Position, id and time (in microseconds since the epoch); the payload, where a record was taken whole.
+Envelope: TypeAlias = "tuple[int, str, int] | RecordTuple"
+
+
 class Message(dict[str, JSONValue]):
     """One stored message: a dict of exactly the object that was stored, with its envelope as attributes.
 
@@ -37,11 +45,10 @@ class Message(dict[str, JSONValue]):
     changes nothing that is stored.
     """
 
-    __slots__ = ("_created_at", "_id", "_position")
+    # One slot, which a record fits as it is: what a read of many messages touches is most of what it costs.
+    __slots__ = ("_envelope",)
 
-    _id: str
-    _position: int
-    _created_at: int
+    _envelope: Envelope
 
     def __init__(
         self,
@@ -52,24 +59,22 @@ class Message(dict[str, JSONValue]):
         created_at: datetime,
     ) -> None:
         super().__init__(data)
-        self._id = id
-        self._position = position
-        self._created_at = to_microseconds(created_at)
+        self._envelope = position, id, to_microseconds(created_at)
 
     @property
     def id(self) -> str:
         """The message's id: a UUID version 7 unless the caller gave another; opaque."""
-        return self._id
+        return self._envelope[1]
 
     @property
     def position(self) -> int:
         """The place in the session's order: at least 1, strictly increasing, never reused, gaps allowed."""
-        return self._position
+        return self._envelope[0]
 
     @property
     def created_at(self) -> datetime:
         """When the store took the message (aware, UTC, the store's clock). For information: order is by position."""
-        return from_microseconds(self._created_at)
+        return from_microseconds(self._envelope[2])
 
     @property
     def role(self) -> JSONValue:
@@ -82,28 +87,24 @@ class Message(dict[str, JSONValue]):
         return self.get("content")
 
     def __repr__(self) -> str:
-        return f"Message({super().__repr__()}, id={self._id!r}, position={self._position})"
+        return f"Message({super().__repr__()}, id={self.id!r}, position={self.position})"
 
     def __reduce__(
         self,
     ) -> tuple[Callable[..., Message], tuple[dict[str, JSONValue], str, int, int]]:
-        return restore_message, (dict(self), self._id, self._position, self._created_at)
+        position, id, created_at = self._envelope[:3]
+        return restore_message, (dict(self), id, position, created_at)
 
 
-_new: Callable[[type[Message]], Message] = Message.__new__
-_fill: Callable[[Message, dict[str, JSONValue]], None] = Message.update
+new_message: Callable[[type[Message]], Message] = Message.__new__
+fill_message: Callable[[Message, dict[str, JSONValue]], None] = Message.update
 
 
 def restore_message(data: dict[str, JSONValue], id: str, position: int, created_at: int) -> Message:
-    """Build a message from its parts; the time is in microseconds since the epoch.
-
-    Reading a thousand messages is mostly this function, so it goes around `__init__` and its datetime.
-    """
-    message = _new(Message)
-    _fill(message, data)
-    message._id = id  # noqa: SLF001 - this is its constructor
-    message._position = position  # noqa: SLF001 - this is its constructor
-    message._created_at = created_at  # noqa: SLF001 - this is its constructor
+    """Build a message from its parts, around `__init__` and its datetime; the time is in microseconds."""
+    message = new_message(Message)
+    fill_message(message, data)
+    message._envelope = position, id, created_at  # noqa: SLF001 - this is its constructor
     return message
 
 

@@ -10,12 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from openstackai_sessions_core._errors import ValidationError
 from openstackai_sessions_core._events import Firing, Handler, is_async_handler
 
 __all__ = [
+    "Cancellation",
     "call_handler",
     "check_handler",
     "end_dispatch",
@@ -30,6 +31,7 @@ __all__ = [
 T = TypeVar("T")
 
 sleep = time.sleep
+Cancellation: TypeAlias = None
 
 
 def in_thread(function: Callable[..., T], *arguments: object) -> T:
@@ -37,12 +39,12 @@ def in_thread(function: Callable[..., T], *arguments: object) -> T:
     return function(*arguments)
 
 
-def settle(result: T, timeout: float) -> tuple[T, None]:  # noqa: ARG001 - as its twin
+def settle(result: T, timeout: float) -> tuple[T, Cancellation]:  # noqa: ARG001 - as its twin
     """A synchronous write has ended by the time there is a result."""
     return result, None
 
 
-def reraise(cancellation: None) -> None:
+def reraise(cancellation: Cancellation) -> None:
     """Synchronous callers are not cancelled."""
 
 

@@ -20,6 +20,7 @@ from openstackai_sessions_core._arguments import (
     check_page_size,
     check_ttl,
 )
+from openstackai_sessions_core._at_hand import MessagesAtHand
 from openstackai_sessions_core._codec import (
     decode_messages,
     decode_metadata,
@@ -62,7 +63,6 @@ from openstackai_sessions_core._seam import (
     check_handler,
     in_thread,
     reraise,
-    settle,
 )
 from openstackai_sessions_core._store import SessionStore
 
@@ -91,6 +91,7 @@ class Session:
 
     def __init__(self, store: SessionStore, session_id: str, *, ttl: float | None = None) -> None:
         self._store = store
+        self._at_hand = store.at_hand if isinstance(store, MessagesAtHand) else None
         self._session_id = check_session_id(session_id)
         self._ttl = check_ttl(ttl)
         self._closed = False
@@ -164,16 +165,11 @@ class Session:
             encoded = encode_batch(kind, batch, ids, self._store.limits)
         if not batch and op_id is None:
             return []
-
-        def events(outcome: Outcome) -> list[EventArguments]:
-            added = [record for record, added in zip(outcome.records, outcome.added, strict=True) if added]
-            return [(SessionEvent.MESSAGE_ADDED, (message,)) for message in decode_messages(added)]
-
         outcome = self._write(
             op_id,
             encoded.digest,
             lambda op: self._store.append(self._session_id, op, encoded.messages, ttl=self._ttl),
-            events,
+            _added,
         )
         return [
             restore_message(copy, id, position, created_at)
@@ -189,6 +185,10 @@ class Session:
         self._check_open()
         if limit == 0:
             return []
+        if self._at_hand is not None and before is None:
+            found = self._at_hand(self._session_id, limit)
+            if found is not None:
+                return decode_messages(found.records, found.values)
         records = self._read(lambda: self._store.read(self._session_id, limit=limit, before=before))
         return self._decode(records)
 
@@ -418,12 +418,7 @@ class Session:
         op = Operation(op_id or uuid7(), payload)
         store = self._store
         try:
-            outcome, cancellation = retry_write(
-                store.retry_timeout,
-                op.id,
-                lambda: settle(call(op), store.timeout),
-                lambda: self._remember_unknown(op.id),
-            )
+            outcome, cancellation = retry_write(op, call, store.timeout, store.retry_timeout, self._remember_unknown)
         except BaseException as error:
             if not isinstance(error, SessionError) or isinstance(error, OutcomeUnknownError):
                 self._remember_unknown(op.id)
@@ -448,3 +443,8 @@ class Session:
         if len(records) > LARGE_READ:
             return in_thread(decode_messages, records)
         return decode_messages(records)
+
+
+def _added(outcome: Outcome) -> list[EventArguments]:
+    added = [record for record, added in zip(outcome.records, outcome.added, strict=True) if added]
+    return [(SessionEvent.MESSAGE_ADDED, (message,)) for message in decode_messages(added)]

@@ -6,8 +6,9 @@ and declare an entry point for `open_store`.
 
 from openstackai_sessions_core._async_base import AsyncBaseStore
 from openstackai_sessions_core._async_store import AsyncSessionStore
+from openstackai_sessions_core._at_hand import AtHand, MessagesAtHand
 from openstackai_sessions_core._base import BaseStore
-from openstackai_sessions_core._codec import check_payload
+from openstackai_sessions_core._codec import check_payload, flat_value
 from openstackai_sessions_core._fork import ForkAware, watch_forks
 from openstackai_sessions_core._ledger import decode_outcome, encode_outcome, recall
 from openstackai_sessions_core._limits import Limits, check_size
@@ -29,12 +30,14 @@ from openstackai_sessions_core._store import Durability, SessionStore
 __all__ = [
     "AsyncBaseStore",
     "AsyncSessionStore",
+    "AtHand",
     "BaseStore",
     "Durability",
     "ForkAware",
     "Head",
     "ImportedMessage",
     "Limits",
+    "MessagesAtHand",
     "NewMessage",
     "Operation",
     "Outcome",
@@ -48,6 +51,7 @@ __all__ = [
     "check_size",
     "decode_outcome",
     "encode_outcome",
+    "flat_value",
     "from_microseconds",
     "recall",
     "to_microseconds",

@@ -11,8 +11,10 @@ from functools import partial
 from openstackai_sessions_core import Limits, SessionInfo
 from openstackai_sessions_core.backend import (
     AsyncBaseStore,
+    AtHand,
     Durability,
     Head,
+    MessagesAtHand,
     NewMessage,
     Operation,
     Outcome,
@@ -27,8 +29,11 @@ from openstackai_sessions_sqlite._database import Database, absolute_path, check
 
 __all__ = ["AsyncSQLiteStore"]
 
+# Read in a few milliseconds.
+AT_HAND = 10_000
 
-class AsyncSQLiteStore(AsyncBaseStore):
+
+class AsyncSQLiteStore(AsyncBaseStore, MessagesAtHand):
     """The sessions in one SQLite file, for tasks of any event loop; see `SQLiteStore` for the settings.
 
     Writes that wait at the same time are made durable together. Synchronous stores on the same file are welcome.
@@ -53,6 +58,8 @@ class AsyncSQLiteStore(AsyncBaseStore):
         super().__init__(database.options)
         self._database = database
         self._settings = database.settings
+        # How many more messages each event loop may have at hand in this turn of it.
+        self._left: dict[asyncio.AbstractEventLoop, int] = {}
 
     @classmethod
     def _shared(cls, database: Database) -> AsyncSQLiteStore:
@@ -108,6 +115,17 @@ class AsyncSQLiteStore(AsyncBaseStore):
         if limit is None or limit > plans.LARGE_READ:
             return self._database.run_async(plans.read_all(self._settings, session_id, limit, before))
         return self._database.submit(operations.Read(self._settings, session_id, limit, before), writes=False)
+
+    def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
+        """The newest messages if they are remembered; of so many only that other tasks have their turn soon."""
+        loop = asyncio.get_running_loop()
+        left = self._left.get(loop)
+        if left is None:
+            left = AT_HAND
+            loop.call_soon(self._left.pop, loop, None)
+        found = self._database.at_hand(session_id, limit) if left > 0 else None
+        self._left[loop] = left if found is None else left - len(found.records) - 1
+        return found
 
     async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         """Read the oldest messages at positions in (after, until]."""

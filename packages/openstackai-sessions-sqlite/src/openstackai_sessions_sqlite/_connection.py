@@ -129,7 +129,7 @@ class Channel:
         """The connection to the file that lies at the path now, with no transaction under way."""
         db = self._db
         if db is not None:
-            if self.path != MEMORY and identify(self.path, unwatched=self._unwatched) != self._identity:
+            if not self._is_current():
                 self.close()
             else:
                 if db.in_transaction:  # an interrupt struck while an earlier one was being dealt with
@@ -144,6 +144,16 @@ class Channel:
         if self.path != MEMORY:
             self._identity = identify(self.path, unwatched=self._unwatched)
         return db
+
+    def at_hand(self) -> Connection | None:
+        """The connection if it is open, on the file that lies at the path now, and in no transaction."""
+        db = self._db
+        if db is None or db.in_transaction or not self._is_current():
+            return None
+        return db
+
+    def _is_current(self) -> bool:
+        return self.path == MEMORY or identify(self.path, unwatched=self._unwatched) == self._identity
 
     def _remember(self, db: Connection) -> None:
         """Begin to remember, with nothing."""

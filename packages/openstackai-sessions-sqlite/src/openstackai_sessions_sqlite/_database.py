@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from openstackai_sessions_core import SessionClosedError, ValidationError
-from openstackai_sessions_core.backend import Durability, StoreOptions
+from openstackai_sessions_core.backend import AtHand, Durability, StoreOptions
 from openstackai_sessions_sqlite._connection import MEMORY, Synchronous
 from openstackai_sessions_sqlite._engine import Engine, Run
 from openstackai_sessions_sqlite._operations import Settings
@@ -129,6 +129,14 @@ class Database:
     def read_aside(self, run: Run[T]) -> T:
         """Run a read that may take long, or that has several statements."""
         return self.engine.read_aside(run, self.options.timeout)
+
+    def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
+        """The newest messages, if they are remembered and nobody is at work."""
+        engine = self._engines.get(None)
+        if engine is None:
+            return None
+        engine.used = next(_ticks)
+        return engine.read_at_hand(session_id, limit, self.settings.now())
 
     def submit(self, run: Run[T], *, writes: bool) -> asyncio.Future[T]:
         """Queue a write or a short read, for a task."""

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
 from openstackai_sessions_core import BackendError, OutcomeUnknownError, SessionError
-from openstackai_sessions_core.backend import RecordTuple
+from openstackai_sessions_core.backend import AtHand, RecordTuple
 from openstackai_sessions_sqlite._connection import (
     MEMORY,
     Channel,
@@ -31,7 +31,7 @@ from openstackai_sessions_sqlite._connection import (
     explain,
     patiently,
 )
-from openstackai_sessions_sqlite._operations import Run
+from openstackai_sessions_sqlite._operations import Run, data_version
 from openstackai_sessions_sqlite._together import append_together, read_together
 from openstackai_sessions_sqlite._wal_reset import report_wal_reset
 
@@ -44,6 +44,7 @@ READERS = 3
 BATCH = 256
 # Seconds without work after which the thread ends.
 IDLE = 2.0
+DO_NOT_WAIT = (False,)
 
 
 class Job(Generic[T]):
@@ -166,6 +167,27 @@ class Engine:
             self._tell()
         return result
 
+    def read_at_hand(self, session_id: str, limit: int | None, now: int) -> AtHand | None:
+        """The newest messages of a session where that takes no waiting and no query but for one number."""
+        writer = self._writer
+        taken: list[bool] = []
+        try:
+            # In one call of C's, so that an interrupt finds noted what was taken.
+            taken.extend(map(writer.lock.acquire, DO_NOT_WAIT))
+            if not taken[0]:
+                return None
+            writer.user = threading.get_ident()
+            db = writer.at_hand()
+            if db is None or db.recent is None:
+                return None
+            return db.recent.at_hand(data_version(db), session_id, limit, now)
+        except sqlite3.Error:
+            return None
+        finally:
+            if taken and taken[0]:
+                writer.user = 0
+                writer.lock.release()
+
     def _is_mine(self, channel: Channel) -> bool:
         """Whether an operation of this thread, which a signal or a finalizer interrupted, may hold the channel."""
         if channel.user:
@@ -221,7 +243,7 @@ class Engine:
     def _drain(self) -> None:
         while not self._queue.empty():
             with self._writer.lock:
-                self._run_batch(self._take())
+                _deliver(self._run_batch(self._take()))
 
     def _work(self) -> None:
         me = threading.current_thread()
@@ -242,7 +264,11 @@ class Engine:
             with self._writer.lock:
                 self._thread_waits = False
                 self._backlog += jobs  # which others change too, under the lock
-                self._run_batch(self._take())
+                done = self._run_batch(self._take())
+            # Only now, as what the callers do next may want the connection.
+            _deliver(done)
+            # While it waits for more, the thread keeps no part of what it has done.
+            del jobs, done
             if self._news:
                 self._tell()
 
@@ -263,19 +289,25 @@ class Engine:
         self._backlog = waiting[BATCH:]
         return waiting[:BATCH]
 
-    def _run_batch(self, batch: list[Job[object]]) -> None:
-        """Run the reads, which see what is committed, then the writes; tell each caller as soon as that is true."""
+    def _run_batch(self, batch: list[Job[object]]) -> list[Job[object]]:
+        """Run the reads, which see what is committed, then the writes; return those whose callers are to be told."""
         batch = [job for job in batch if job.is_wanted]
-        self._run_reads([job for job in batch if not job.writes])
+        done = [job for job in batch if not job.writes]
+        self._run_reads(done)
         writes = [job for job in batch if job.writes]
-        if len(writes) > 1:
-            writes = self._transact_together(writes)
-        for job in writes:
+        if not writes:
+            return done
+        _deliver(done)
+        alone = self._transact_together(writes) if len(writes) > 1 else writes
+        done = [job for job in writes if job not in alone]
+        for job in alone:
+            _deliver(done)
             try:
                 job.result = self._transact(job.run, job.deadline)
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 job.error = error
-            _deliver([job])
+            done = [job]
+        return done
 
     def _run_reads(self, jobs: list[Job[object]]) -> None:
         known: dict[int, list[RecordTuple]] = {}
@@ -287,7 +319,6 @@ class Engine:
                 job.result = known[index] if index in known else self._read(self._writer, job.run, job.deadline)
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 job.error = error
-        _deliver(jobs)
 
     # -- Holding the lock -------------------------------------------------------------------------------------------
 
@@ -324,6 +355,7 @@ class Engine:
         reads = [job for job in self._backlog if not job.writes]
         self._backlog = [job for job in self._backlog if job.writes]
         self._run_reads(reads)
+        _deliver(reads)
         self._writer.user = threading.get_ident()
 
     def _transact_together(self, jobs: list[Job[object]]) -> list[Job[object]]:
@@ -354,13 +386,11 @@ class Engine:
                     job.error = explain(error, self.path, committing=True)
                     job.error.__cause__ = error
             again = [job for job in jobs if not isinstance(job.error, OutcomeUnknownError)]
-            _deliver([job for job in jobs if job not in again])
             for job in again:
                 job.error = None
             return again
         finally:
             self._writer.user = 0
-        _deliver(jobs)
         return []
 
     def _read(self, channel: Channel, run: Run[T], deadline: float, *, whole: bool = False) -> T:
@@ -411,7 +441,7 @@ class Engine:
         if not self._is_mine(self._writer):
             with self._writer.lock:
                 while self._backlog or not self._queue.empty():
-                    self._run_batch(self._take())
+                    _deliver(self._run_batch(self._take()))
                 self._writer.close()
         for reader in self._readers:
             if not self._is_mine(reader):
@@ -483,7 +513,15 @@ def _is_inside(engine: Engine, *, asking: bool = False) -> bool:
 
 _OPERATIONS = {
     method.__code__
-    for method in (Engine.write, Engine.read, Engine.read_aside, Engine.close, Engine._drain, Engine._work)
+    for method in (
+        Engine.write,
+        Engine.read,
+        Engine.read_aside,
+        Engine.read_at_hand,
+        Engine.close,
+        Engine._drain,
+        Engine._work,
+    )
 }
 
 

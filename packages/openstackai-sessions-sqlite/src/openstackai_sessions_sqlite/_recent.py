@@ -10,25 +10,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from openstackai_sessions_core.backend import RecordTuple
+from openstackai_sessions_core import JSONObject
+from openstackai_sessions_core.backend import AtHand, RecordTuple, flat_value
 
 __all__ = ["MOST", "Recent"]
 
-# So many messages of one session are kept, so much of one session and of all; sizes are payloads and an allowance
-# for the objects around them, in bytes.
+# So many messages of one session are kept, so much of one session and of all; sizes are payloads, which are kept
+# twice, as text and decoded, and an allowance for the objects around them, in bytes.
 MOST = 1_000
-SESSION_BYTES = 1024 * 1024
-ALL_BYTES = 16 * 1024 * 1024
-ALLOWANCE = 400
+SESSION_BYTES = 2 * 1024 * 1024
+ALL_BYTES = 32 * 1024 * 1024
+ALLOWANCE = 800
 
 
 class _Window:
     """The newest messages of one session, oldest first. `whole`: the session has no others."""
 
-    __slots__ = ("expires_at", "records", "size", "whole")
+    __slots__ = ("expires_at", "records", "size", "values", "whole")
 
     def __init__(self, records: list[RecordTuple], *, whole: bool, expires_at: int | None) -> None:
         self.records = records
+        # Of the oldest records on, those that have been asked for: what they decode to.
+        self.values: list[JSONObject | None] = []
         self.whole = whole
         self.expires_at = expires_at
         self.size = _size(records)
@@ -41,6 +44,7 @@ class _Window:
             kept = self.records[-MOST // 2 :]
             while kept and _size(kept) > SESSION_BYTES // 2:
                 kept = kept[len(kept) // 2 + 1 :]
+            del self.values[: len(self.records) - len(kept)]
             self.records, self.size, self.whole = kept, _size(kept), False
 
     def pop(self, position: int) -> bool:
@@ -48,7 +52,15 @@ class _Window:
         if not self.records or self.records[-1][0] != position:
             return False
         self.size -= _size((self.records.pop(),))
+        del self.values[len(self.records) :]
         return True
+
+    def newest(self, limit: int) -> AtHand:
+        """The newest messages, with what they decode to."""
+        records, values = self.records, self.values
+        if len(values) < len(records):
+            values += [flat_value(record[3]) for record in records[len(values) :]]
+        return AtHand(records[-limit:], values[-limit:])
 
 
 class Recent:
@@ -67,6 +79,17 @@ class Recent:
 
     def find(self, version: int, session_id: str, limit: int, now: int) -> list[RecordTuple] | None:
         """The newest `limit` messages of a session, or None where they have to be read."""
+        window = self._find(version, session_id, limit, now)
+        if window is None:
+            return None
+        return window.records[-limit:] if limit else []
+
+    def at_hand(self, version: int, session_id: str, limit: int | None, now: int) -> AtHand | None:
+        """The same for any `limit` but 0 (None: all), with what the messages decode to."""
+        window = self._find(version, session_id, MOST + 1 if limit is None else limit, now)
+        return None if window is None else window.newest(MOST if limit is None else limit)
+
+    def _find(self, version: int, session_id: str, limit: int, now: int) -> _Window | None:
         if version != self._version:
             self.shared = self.shared or self._version is not None
             self._clear()
@@ -77,7 +100,7 @@ class Recent:
         if window.expires_at is not None and window.expires_at <= now:
             return None
         self._windows.move_to_end(session_id)
-        return window.records[-limit:] if limit else []
+        return window
 
     def keep(
         self, version: int, session_id: str, records: list[RecordTuple], *, whole: bool, expires_at: int | None
@@ -154,4 +177,4 @@ class Recent:
 
 
 def _size(records: Sequence[RecordTuple]) -> int:
-    return sum([len(record[3]) for record in records]) + ALLOWANCE * len(records)
+    return 2 * sum([len(record[3]) for record in records]) + ALLOWANCE * len(records)

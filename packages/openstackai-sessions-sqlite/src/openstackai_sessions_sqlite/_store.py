@@ -9,9 +9,11 @@ from functools import partial
 
 from openstackai_sessions_core import Limits, SessionInfo
 from openstackai_sessions_core.backend import (
+    AtHand,
     BaseStore,
     Durability,
     Head,
+    MessagesAtHand,
     NewMessage,
     Operation,
     Outcome,
@@ -27,7 +29,7 @@ from openstackai_sessions_sqlite._database import Database, absolute_path, check
 __all__ = ["SQLiteStore"]
 
 
-class SQLiteStore(BaseStore):
+class SQLiteStore(BaseStore, MessagesAtHand):
     """The sessions in one SQLite file, safe to share between threads; processes share the file itself.
 
     The file is made when it is first used, its directory is not. `":memory:"` is a database of this store's own,
@@ -108,6 +110,10 @@ class SQLiteStore(BaseStore):
         if limit is None or limit > plans.LARGE_READ:
             return self._database.run(plans.read_all(self._settings, session_id, limit, before))
         return self._database.read(partial(operations.read, self._settings, session_id, limit, before, None)) or []
+
+    def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
+        """The newest messages if they are remembered and nobody is at work."""
+        return self._database.at_hand(session_id, limit)
 
     def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         """Read the oldest messages at positions in (after, until]."""
