@@ -81,6 +81,15 @@ def test_a_store_that_keeps_what_it_acknowledged_passes(tmp_path: Path, writers:
     assert "9 kills" in str(report)
 
 
+def test_whatever_the_seed_something_is_acknowledged_before_the_kills_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every round is one of those that need not write.
+    monkeypatch.setattr("openstackai_sessions_conformance._crash.EARLY", 1)
+    report = crash_clients(SQLITE, [str(tmp_path / "x.db")], kills=3, span=0)
+    assert report.acknowledged > 0
+
+
 def faults(report: CrashReport) -> tuple[bool, bool, bool]:
     return report.lost > 0, report.doubled > 0, report.torn > 0
 
