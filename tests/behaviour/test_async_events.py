@@ -48,6 +48,22 @@ async def test_every_write_fires_its_event_once(async_store: AsyncBaseStore) -> 
     assert [(m.id, m.position) for _, m in seen[:3]] == [(m.id, m.position) for m in (a, b, c)]
 
 
+async def test_each_handler_has_a_copy_of_its_own(async_store: AsyncBaseStore) -> None:
+    session = async_store.session("s")
+    seen: list[object] = []
+    for event in (SessionEvent.MESSAGE_ADDED, SessionEvent.MESSAGE_REMOVED):
+        session.on(event, lambda message: message["content"].append("scrubbed"))
+        session.on(event, seen.append)
+    session.on(SessionEvent.METADATA_CHANGED, lambda _, value: value.append(9))
+    session.on(SessionEvent.METADATA_CHANGED, lambda _, value: seen.append(value))
+    added = await session.add_message("user", ["a"])
+    await session.set("k", [1])
+    popped = await session.pop_message()
+    assert seen == [{"role": "user", "content": ["a"]}, [1], {"role": "user", "content": ["a"]}]
+    assert [message.position for message in (seen[0], seen[2]) if isinstance(message, Message)] == [1, 1]
+    assert added == popped == seen[0]
+
+
 async def test_no_event_for_what_did_nothing(async_store: AsyncBaseStore) -> None:
     session = async_store.session("s")
     seen = record_all(session)

@@ -208,9 +208,9 @@ async def test_large_writes_of_every_shape_are_encoded_away_from_the_loop(monkey
     threads: list[int] = []
 
     def noting(function: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object) -> object:
+        def call(*arguments: object, large: bool = True) -> object:
             threads.append(threading.get_ident())
-            return function(*arguments)
+            return function(*arguments, large=large)
 
         return call
 

@@ -37,7 +37,22 @@ def test_memory_is_new_each_time() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["memory://host", "memory:///path", "memory://?x=1", "memory://[", "", "x", "/path", "://", "a b://x", 5, None],
+    [
+        "memory://host",
+        "memory:///path",
+        "memory://?x=1",
+        "memory://[",
+        "",
+        "x",
+        "/path",
+        "://",
+        "a b://x",
+        5,
+        None,
+        "sqlite:///a\tb.db",
+        "sqlite:///a\n.db",
+        "sqlite:///\ud800.db",
+    ],  # fmt: skip
 )
 def test_bad_urls_are_refused(url: object) -> None:
     with pytest.raises(ValidationError):

@@ -88,6 +88,39 @@ def test_what_is_not_a_database_is_left_as_it_is(path: Path, content: bytes) -> 
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("UPDATE messages SET created_at = 'abc'", "time"),
+        ("UPDATE messages SET created_at = 9223372036854775807", "time"),
+        ("UPDATE operations SET outcome = '{'", "operation"),
+        ("UPDATE sessions SET next_position = 'abc'", "row"),
+        ("UPDATE sessions SET created_at = 'abc'", "row"),
+        ("UPDATE messages SET position = 'abc'", "row"),
+    ],
+)
+def test_damage_to_what_is_not_a_payload_is_told_too(path: Path, damage: str, what: str) -> None:
+    with SQLiteStore(path) as store:
+        store.session("s").add_message("user", "a", op_id="op")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(damage)
+    with SQLiteStore(path) as store:
+        session = store.session("s")
+        calls: dict[str, list[Callable[[], object]]] = {
+            "time": [session.export, lambda: session.get_messages()[0].created_at],
+            "operation": [lambda: session.add_message("user", "a", op_id="op")],
+            "row": [lambda: session.add_message("user", "b") and list(session.iter_messages())],
+        }
+        for call in calls[what]:
+            with pytest.raises(CorruptDataError):
+                call()
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no file name"):
+        SQLiteSession("\ud800.db")
+
+
 def test_an_empty_file_is_taken(path: Path) -> None:
     path.touch()
     with SQLiteStore(path) as store:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from openstackai_sessions_core import ConflictError, InMemoryStore
+from openstackai_sessions_core import ConflictError, InMemoryStore, JSONInput
 from openstackai_sessions_core.backend import Record, flat_value
 from openstackai_sessions_sqlite import AsyncSQLiteStore, SQLiteStore
 from openstackai_sessions_sqlite._recent import MOST, SESSION_BYTES, Recent
@@ -203,6 +204,30 @@ async def test_tasks_that_read_what_is_at_hand_let_others_have_their_turn(tmp_pa
 
     await asyncio.wait_for(asyncio.gather(read_on_and_on(), take_turns()), 30)
     assert reads < 20 * 20
+    await store.close()
+
+
+@pytest.mark.parametrize("content", ["hi", ["x" * 500_000], [{"row": number} for number in range(10_000)]])
+async def test_however_large_the_messages_are_that_a_task_reads_on_and_on(tmp_path: Path, content: JSONInput) -> None:
+    store = AsyncSQLiteStore(tmp_path / "sessions.db")
+    session = store.session("s")
+    await session.add_message("user", content)
+    await session.get_messages(1)
+    longest, ending = 0.0, time.thread_time() + 0.3
+
+    async def read_on_and_on() -> None:
+        while time.thread_time() < ending:
+            assert len(await session.get_messages(1)) == 1
+
+    async def take_turns() -> None:
+        nonlocal longest
+        while time.thread_time() < ending:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - began)
+
+    await asyncio.wait_for(asyncio.gather(read_on_and_on(), take_turns()), 60)
+    assert longest < 0.05
     await store.close()
 
 

@@ -143,17 +143,23 @@ class AsyncEventChecks:
 
     @check(56, cause="handlers and caller are given one object")
     async def test_056_handlers_get_their_own_copy(self, scene: AsyncScene) -> None:
-        """What a handler does to its message or value changes neither the result nor what is stored."""
+        """What a handler does to its message or value changes no other handler's, nor the result or what is stored."""
         session = scene.session()
+        seen: list[object] = []
         session.on(SessionEvent.MESSAGE_ADDED, lambda message: message.clear())
         session.on(SessionEvent.METADATA_CHANGED, lambda _, value: value.append(9))
         session.on(SessionEvent.MESSAGE_REMOVED, lambda message: message["content"].append(9))
+        session.on(SessionEvent.MESSAGE_ADDED, lambda message: seen.append(dict(message)))
+        session.on(SessionEvent.METADATA_CHANGED, lambda _, value: seen.append(value))
+        session.on(SessionEvent.MESSAGE_REMOVED, lambda message: seen.append(dict(message)))
         message = await session.add_message("user", ["a"])
         same(message, {"role": "user", "content": ["a"]}, "the returned message after a handler emptied its own")
         same(await session.get_messages(), [message], "the stored message after a handler emptied its own")
         await session.set("k", [1])
         same(await session.get("k"), [1], "the stored value after a handler changed its own")
         same(await session.pop_message(), {"role": "user", "content": ["a"]}, "the popped message")
+        expected = [{"role": "user", "content": ["a"]}, [1], {"role": "user", "content": ["a"]}]
+        same(seen, expected, "what second handlers were given after the first had changed theirs")
 
     @check(57, cause="events fire before the store has committed")
     async def test_057_handlers_run_after_the_commit(self, scene: AsyncScene) -> None:

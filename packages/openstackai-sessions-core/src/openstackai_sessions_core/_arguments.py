@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from openstackai_sessions_core._errors import ValidationError, brief
@@ -14,6 +15,7 @@ __all__ = [
     "check_page_size",
     "check_seconds",
     "check_ttl",
+    "refuse_store",
 ]
 
 SECOND = 1_000_000
@@ -33,6 +35,19 @@ def check_before(value: object) -> int:
     if type(value) is not int or value < 1:
         raise ValidationError(f"before must be a position (an int of at least 1), not {brief(value)}")
     return value
+
+
+def refuse_store(store: object, handle: str, *, awaited: bool) -> None:
+    """Raise `ValidationError` for what is no store of the handle's side; one that inherits nothing may be one."""
+    if isinstance(store, type) or not all(callable(getattr(store, name, None)) for name in ("append", "read", "head")):
+        made = "AsyncSQLiteStore" if awaited else "SQLiteStore"
+        raise ValidationError(f"{handle} takes a store, such as {made}(...), not {brief(store)}")
+    names = {kind.__name__ for kind in type(store).__mro__}
+    is_async = "AsyncSessionStore" in names or inspect.iscoroutinefunction(store.append)
+    if "SessionStore" in names or "AsyncSessionStore" in names or is_async:
+        if is_async is not awaited:
+            side, other = ("a synchronous", "Session") if awaited else ("an asynchronous", "AsyncSession")
+            raise ValidationError(f"{handle} does not take {side} store; use {other}, or a store of its own side")
 
 
 def check_page_size(value: object) -> int:

@@ -27,7 +27,7 @@ class AsyncBaseStore(AsyncSessionStore):
     """
 
     def __init__(self, options: StoreOptions | None = None) -> None:
-        self._options = options or StoreOptions()
+        self._options = StoreOptions() if options is None else options
 
     @property
     def options(self) -> StoreOptions:

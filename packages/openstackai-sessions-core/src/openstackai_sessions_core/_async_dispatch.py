@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from copy import deepcopy
 
 from openstackai_sessions_core._async_seam import (
     call_handler,
@@ -33,11 +34,14 @@ async def fire(firings: Iterable[Firing]) -> None:
     try:
         while queue:
             firing = queue.popleft()
-            for subscription in firing.subscriptions.of(firing.event):
+            subscriptions = firing.subscriptions.of(firing.event)
+            for left, subscription in enumerate(subscriptions, 1 - len(subscriptions)):
                 if not subscription.active:
                     continue
+                # Each handler has a copy of its own; the last takes what there is.
+                arguments = deepcopy(firing.arguments) if left else firing.arguments
                 try:
-                    await call_handler(subscription.handler, firing.arguments)
+                    await call_handler(subscription.handler, arguments)
                 except Exception as error:  # noqa: BLE001 - whatever a handler raises is logged
                     log_failure(firing, subscription.handler, error)
                 except BaseException as error:  # noqa: BLE001 - raised below

@@ -15,12 +15,15 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from openstackai_sessions_core._arguments import refuse_store
+from openstackai_sessions_core._async_store import AsyncSessionStore
 from openstackai_sessions_core._events import Firing, Handler
 
 __all__ = [
     "Cancellation",
     "call_handler",
     "check_handler",
+    "check_store",
     "end_dispatch",
     "in_thread",
     "reraise",
@@ -84,6 +87,12 @@ def reraise(cancellation: Cancellation) -> None:
     """Raise the cancellation that `settle` held back."""
     if cancellation is not None:
         raise cancellation
+
+
+def check_store(store: object) -> None:
+    """Refuse what is no asynchronous store, before a call of it has done anything."""
+    if AsyncSessionStore not in type(store).__mro__:
+        refuse_store(store, "AsyncSession", awaited=True)
 
 
 def check_handler(handler: Handler) -> None:

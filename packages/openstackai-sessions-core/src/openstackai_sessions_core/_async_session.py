@@ -24,6 +24,7 @@ from openstackai_sessions_core._async_dispatch import fire
 from openstackai_sessions_core._async_retry import retry_read, retry_write
 from openstackai_sessions_core._async_seam import (
     check_handler,
+    check_store,
     in_thread,
     reraise,
 )
@@ -90,6 +91,7 @@ class AsyncSession:
     """
 
     def __init__(self, store: AsyncSessionStore, session_id: str, *, ttl: float | None = None) -> None:
+        check_store(store)
         self._store = store
         self._at_hand = store.at_hand if isinstance(store, MessagesAtHand) else None
         self._session_id = check_session_id(session_id)
@@ -162,7 +164,7 @@ class AsyncSession:
         if is_large(batch):
             encoded = await in_thread(encode_batch, kind, batch, ids, self._store.limits)
         else:
-            encoded = encode_batch(kind, batch, ids, self._store.limits)
+            encoded = encode_batch(kind, batch, ids, self._store.limits, large=False)
         if not batch and op_id is None:
             return []
         outcome = await self._write(
@@ -260,7 +262,7 @@ class AsyncSession:
         if is_large((mapping,)):
             encoded = await in_thread(encode_metadata, kind, mapping, self._store.limits)
         else:
-            encoded = encode_metadata(kind, mapping, self._store.limits)
+            encoded = encode_metadata(kind, mapping, self._store.limits, large=False)
         if not encoded.values and op_id is None:
             return
         await self._write(

@@ -28,7 +28,7 @@ class BaseStore(SessionStore):
     """
 
     def __init__(self, options: StoreOptions | None = None) -> None:
-        self._options = options or StoreOptions()
+        self._options = StoreOptions() if options is None else options
 
     @property
     def options(self) -> StoreOptions:

@@ -18,6 +18,7 @@ import msgspec
 
 from openstackai_sessions_core._errors import CorruptDataError, SerializationError, brief
 from openstackai_sessions_core._json import JSONObject, JSONValue
+from openstackai_sessions_core._limits import MAX_DEPTH
 from openstackai_sessions_core._message import Message, fill_message, new_message
 from openstackai_sessions_core._records import RecordTuple
 
@@ -31,10 +32,10 @@ __all__ = [
     "flat_value",
 ]
 
-MAX_DEPTH = 64
 MAX_INT = 2**63 - 1
 NOTHING_KNOWN = repeat(None)
 CONTAINERS = frozenset((dict, list))
+MOST_FIELDS = 16
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -185,18 +186,22 @@ def decode_messages(
         # As `restore_message`, without a call for each message: reading a thousand is mostly this loop.
         message = new(Message)
         fill(message, value)
-        message._envelope = record  # noqa: SLF001 - this is its constructor
+        # Where the value is kept, so is the record; elsewhere the payload goes.
+        message._envelope = record[:3] if known is None else record  # noqa: SLF001 - this is its constructor
         add(message)
     return messages
 
 
 def flat_value(data: bytes) -> JSONObject | None:
-    """What a payload decodes to where a shallow copy is a copy of all of it; None where it is anything else."""
+    """What a payload decodes to where a shallow copy is a copy of all of it; None where it is anything else.
+
+    Objects of more than a few fields are not worth keeping, and None too.
+    """
     try:
         value = _decode(data)
     except Exception:  # noqa: BLE001 - decoding it as a message says what is wrong
         return None
-    if type(value) is not dict or not CONTAINERS.isdisjoint(map(type, value.values())):
+    if type(value) is not dict or len(value) > MOST_FIELDS or not CONTAINERS.isdisjoint(map(type, value.values())):
         return None
     return value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from importlib.resources import files
 from typing import NoReturn, TypeVar
@@ -28,7 +28,7 @@ from openstackai_sessions_core._errors import (
 )
 from openstackai_sessions_core._ids import check_id, check_key, check_session_id
 from openstackai_sessions_core._json import JSONObject
-from openstackai_sessions_core._limits import Limits, check_size
+from openstackai_sessions_core._limits import Limits, check_extent, check_size
 from openstackai_sessions_core._message import from_microseconds, to_microseconds
 from openstackai_sessions_core._records import ImportedMessage, SessionImport, Snapshot
 
@@ -77,9 +77,9 @@ def parse_document(document: object, limits: Limits, *, append: bool) -> Session
     try:
         if isinstance(document, (str, bytes, bytearray)):
             fields = _Reader(document).document(limits)
-        elif isinstance(document, dict):
-            _check_version(document)
+        elif isinstance(document, Mapping):
             fields = dict(document)
+            _check_version(fields)
             if "messages" in fields:
                 fields["messages"] = _encode_messages(_elements(fields["messages"]), limits)
         else:
@@ -156,6 +156,7 @@ def _encode_messages(elements: Iterable[object], limits: Limits) -> list[Importe
             raise ImportFormatError(f"{path}.id: {brief(id)} stands twice in the document")
         seen.add(id)
         created_at = _parse_time(element["created_at"], f"{path}.created_at")
+        check_extent(element["data"], f"{path}.data", limits.message_bytes, "message_bytes")
         data, _ = encode_object(element["data"], f"{path}.data")
         check_size(f"{path}.data", len(data), limits.message_bytes, "message_bytes")
         messages.append(ImportedMessage(id, created_at, data))
@@ -169,6 +170,7 @@ def _encode_metadata(metadata: object, limits: Limits) -> dict[str, bytes]:
     total = 0
     for key, value in metadata.items():
         _at("$.metadata", check_key, key)
+        check_extent(value, f"$.metadata.{key}", limits.metadata_value_bytes, "metadata_value_bytes")
         data, _ = encode_value(value, f"$.metadata.{key}")
         check_size(
             f"$.metadata.{key}",
@@ -277,7 +279,13 @@ class _Reader:
             key = self._key()
             if key in fields:
                 raise ImportFormatError(f"$: the key {brief(key)} stands twice")
-            path = f"$.{key[:60]}"
+            if key not in FIELDS:  # at once: what it holds may be anything
+                if "format" in fields and "version" in fields:
+                    _check_version(fields)
+                raise ImportFormatError(
+                    f"$: {brief(key)} is not a field of version {VERSION}, which this library reads"
+                )
+            path = f"$.{key}"
             if key == "messages" and self._peek() == "[":
                 if (
                     "format" in fields and "version" in fields

@@ -11,7 +11,7 @@ from openstackai_sessions_core._codec import encode_object, encode_value
 from openstackai_sessions_core._errors import LimitExceededError, ValidationError
 from openstackai_sessions_core._ids import check_id, check_key, uuid7
 from openstackai_sessions_core._json import JSONObject, JSONValue
-from openstackai_sessions_core._limits import Limits, check_size
+from openstackai_sessions_core._limits import Limits, check_extent, check_size
 from openstackai_sessions_core._records import NewMessage, SessionImport
 
 __all__ = [
@@ -86,8 +86,10 @@ def encode_batch(
     messages: Sequence[object],
     ids: Sequence[str | None] | None,
     limits: Limits,
+    *,
+    large: bool = True,
 ) -> EncodedBatch:
-    """Encode a batch whole before anything is written."""
+    """Encode a batch whole before anything is written; `large` is what `is_large` says of it."""
     if len(messages) > limits.batch_messages:
         raise LimitExceededError(
             f"the batch has over {limits.batch_messages:,} messages, the limit (Limits.batch_messages); split it"
@@ -98,6 +100,8 @@ def encode_batch(
     parts = [kind]
     total = 0
     for index, message in enumerate(messages):
+        if large:
+            check_extent(message, f"messages[{index}]", limits.message_bytes, "message_bytes")
         data, copy = encode_object(message, f"messages[{index}]")
         size = len(data)
         check_size(f"messages[{index}]", size, limits.message_bytes, "message_bytes")
@@ -127,8 +131,10 @@ def _check_ids(ids: Sequence[str | None] | None, count: int, limits: Limits) -> 
     return checked
 
 
-def encode_metadata(kind: bytes, mapping: Mapping[str, object], limits: Limits) -> EncodedMetadata:
-    """Encode metadata whole before anything is written."""
+def encode_metadata(
+    kind: bytes, mapping: Mapping[str, object], limits: Limits, *, large: bool = True
+) -> EncodedMetadata:
+    """Encode metadata whole before anything is written; `large` is what `is_large` says of it."""
     if not isinstance(mapping, Mapping):
         raise ValidationError(f"metadata must be a dict, not {type(mapping).__name__}")
     values: dict[str, bytes] = {}
@@ -136,6 +142,8 @@ def encode_metadata(kind: bytes, mapping: Mapping[str, object], limits: Limits) 
     total = 0
     for key, value in mapping.items():
         check_key(key)
+        if large:
+            check_extent(value, f"metadata[{key!r}]", limits.metadata_value_bytes, "metadata_value_bytes")
         values[key], copies[key] = encode_value(value, f"metadata[{key!r}]")
         check_size(
             f"metadata[{key!r}]",

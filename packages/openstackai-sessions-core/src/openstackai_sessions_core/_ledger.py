@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from openstackai_sessions_core._errors import ConflictError
+from openstackai_sessions_core._errors import ConflictError, CorruptDataError
 from openstackai_sessions_core._records import NewMessage, Operation, Outcome, Record
 
 __all__ = ["decode_outcome", "encode_outcome", "recall", "used_before"]
@@ -43,7 +43,10 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
 def decode_outcome(text: bytes | str, messages: Sequence[NewMessage] = ()) -> Outcome:
     """The outcome that was kept, as a repetition of it; `messages` are those of the repeating append."""
-    kept = _decode(text)
+    try:
+        kept = _decode(text)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptDataError(f"what is remembered of an operation cannot be read ({type(error).__name__})") from None
     payloads = [message.data for message in messages] if kept.payload is None else [kept.payload.encode()]
     records = [
         Record(position, id, created_at, data)

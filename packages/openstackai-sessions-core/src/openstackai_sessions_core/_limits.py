@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from openstackai_sessions_core._errors import LimitExceededError, ValidationError, brief
 
-__all__ = ["Limits", "check_size"]
+__all__ = ["MAX_DEPTH", "Limits", "check_extent", "check_size"]
 
 MIB = 1024 * 1024
+MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,33 @@ class Limits:
             value = getattr(self, field.name)
             if type(value) is not int or value < 1:
                 raise ValidationError(f"Limits.{field.name} must be an int of at least 1, not {brief(value)}")
+
+
+def check_extent(value: object, what: str, limit: int, setting: str) -> None:
+    """Raise `LimitExceededError` where a value is over `limit` for certain, before it is encoded.
+
+    Every element takes a byte at least, and every character of a text. What refers to the same list many times is small
+    in memory and may be endless in JSON. What is too deep, or no JSON, is left to those who encode.
+    """
+    left = limit
+    # The containers that the walk is in, by identity: one that contains itself is none of our business.
+    inside: dict[int, Iterator[object]] = {0: iter((value,))}
+    while inside:
+        at, items = next(reversed(inside.items()))
+        for item in items:
+            left -= len(item) if isinstance(item, str) else 1
+            if isinstance(item, (dict, list)):
+                if id(item) in inside or len(inside) > MAX_DEPTH:
+                    return
+                left -= len(item) - 1  # commas
+                inside[id(item)] = iter(item.values() if isinstance(item, dict) else item)
+                break
+            if left < 0:
+                break
+        else:
+            del inside[at]
+        if left < 0:
+            raise LimitExceededError(f"{what} is over the limit of {limit:,} (Limits.{setting})")
 
 
 def check_size(what: str, size: int, limit: int, setting: str) -> None:

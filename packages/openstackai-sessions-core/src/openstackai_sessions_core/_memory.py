@@ -90,7 +90,7 @@ class InMemoryStore(BaseStore):
             StoreOptions(
                 retry_timeout=retry_timeout,
                 op_id_ttl=op_id_ttl,
-                limits=limits or Limits(),
+                limits=Limits() if limits is None else limits,
             )
         )
         self._clock = check_callable("clock", clock)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
+from openstackai_sessions_core._errors import CorruptDataError, brief
 from openstackai_sessions_core._json import JSONValue
 from openstackai_sessions_core._records import RecordTuple
 
@@ -26,7 +27,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 def from_microseconds(number: int) -> datetime:
     """The aware UTC time that lies `number` microseconds after the epoch."""
-    return EPOCH + timedelta(microseconds=number)
+    try:
+        return EPOCH + timedelta(microseconds=number)
+    except (TypeError, OverflowError):
+        raise CorruptDataError(f"a stored time cannot be read: {brief(number)}") from None
 
 
 def to_microseconds(time: datetime) -> int:
@@ -74,7 +78,12 @@ class Message(dict[str, JSONValue]):
     @property
     def created_at(self) -> datetime:
         """When the store took the message (aware, UTC, the store's clock). For information: order is by position."""
-        return from_microseconds(self._envelope[2])
+        try:
+            return from_microseconds(self._envelope[2])
+        except CorruptDataError as error:
+            raise CorruptDataError(
+                f"{error}, of the message at position {self.position}", position=self.position
+            ) from None
 
     @property
     def role(self) -> JSONValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TypeVar
@@ -51,6 +52,8 @@ def _opener(url: str, group: str, memory: Callable[[str], S]) -> Callable[[str],
     # The URL may hold a password, so that no error quotes more of it than a well-formed scheme.
     if not colon or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum() or len(scheme) > 40:
         raise ValidationError("url must begin with a scheme, such as sqlite:///sessions.db")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in url):
+        raise ValidationError("url must not hold control characters or lone surrogates; percent-encode them")
     if scheme == "memory":
         return memory
     found = {entry.name: entry for entry in entry_points(group=group)}

@@ -12,13 +12,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
+from openstackai_sessions_core._arguments import refuse_store
 from openstackai_sessions_core._errors import ValidationError
 from openstackai_sessions_core._events import Firing, Handler, is_async_handler
+from openstackai_sessions_core._store import SessionStore
 
 __all__ = [
     "Cancellation",
     "call_handler",
     "check_handler",
+    "check_store",
     "end_dispatch",
     "in_thread",
     "reraise",
@@ -46,6 +49,12 @@ def settle(result: T, timeout: float) -> tuple[T, Cancellation]:  # noqa: ARG001
 
 def reraise(cancellation: Cancellation) -> None:
     """Synchronous callers are not cancelled."""
+
+
+def check_store(store: object) -> None:
+    """Refuse what is no synchronous store, before a call of it has done anything."""
+    if SessionStore not in type(store).__mro__:
+        refuse_store(store, "Session", awaited=False)
 
 
 def check_handler(handler: Handler) -> None:

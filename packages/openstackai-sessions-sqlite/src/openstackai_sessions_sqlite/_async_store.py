@@ -29,8 +29,8 @@ from openstackai_sessions_sqlite._database import Database, absolute_path, check
 
 __all__ = ["AsyncSQLiteStore"]
 
-# Read in a few milliseconds.
-AT_HAND = 10_000
+# In seconds: for so long of one turn of an event loop tasks may read what is at hand. Then they wait for others.
+TURN = 0.01
 
 
 class AsyncSQLiteStore(AsyncBaseStore, MessagesAtHand):
@@ -58,8 +58,8 @@ class AsyncSQLiteStore(AsyncBaseStore, MessagesAtHand):
         super().__init__(database.options)
         self._database = database
         self._settings = database.settings
-        # How many more messages each event loop may have at hand in this turn of it.
-        self._left: dict[asyncio.AbstractEventLoop, int] = {}
+        # Until when each event loop may have messages at hand in this turn of it.
+        self._until: dict[asyncio.AbstractEventLoop, float] = {}
 
     @classmethod
     def _shared(cls, database: Database) -> AsyncSQLiteStore:
@@ -117,15 +117,14 @@ class AsyncSQLiteStore(AsyncBaseStore, MessagesAtHand):
         return self._database.submit(operations.Read(self._settings, session_id, limit, before), writes=False)
 
     def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
-        """The newest messages if they are remembered; of so many only that other tasks have their turn soon."""
+        """The newest messages if they are remembered, and if this turn of the event loop has not taken long."""
         loop = asyncio.get_running_loop()
-        left = self._left.get(loop)
-        if left is None:
-            left = AT_HAND
-            loop.call_soon(self._left.pop, loop, None)
-        found = self._database.at_hand(session_id, limit) if left > 0 else None
-        self._left[loop] = left if found is None else left - len(found.records) - 1
-        return found
+        now = time.monotonic()
+        until = self._until.get(loop)
+        if until is None:
+            until = self._until[loop] = now + TURN
+            loop.call_soon(self._until.pop, loop, None)
+        return self._database.at_hand(session_id, limit) if now < until else None
 
     async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[RecordTuple]:
         """Read the oldest messages at positions in (after, until]."""

@@ -38,6 +38,10 @@ def check_path(db_path: str | os.PathLike[str]) -> str:
         raise ValidationError('db_path must not be empty; for a database in memory pass ":memory:"')
     if "\0" in path:
         raise ValidationError("db_path must not hold a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValidationError(f"db_path {path!r} holds a character that no file name can have") from None
     if path.startswith("file:"):
         raise ValidationError("db_path must be a path, not a file: URI")
     if path.startswith("sqlite:"):

@@ -72,6 +72,7 @@ UPKEEP_EVERY = 32
 # Messages of an import that one transaction takes, and how long it may take until the next (in microseconds).
 STAGE = 5_000
 STAGE_TIME = 3_600_000_000
+WHOLE = frozenset((int, type(None)))
 # No position comes near it.
 ALL = 2**63 - 1
 
@@ -107,6 +108,8 @@ class _Session:
     )  # fmt: skip
 
     def __init__(self, session_id: str, row: Row, now: int) -> None:
+        if not WHOLE.issuperset(map(type, row)):
+            raise CorruptDataError(f"the row of the session {session_id!r} cannot be read: not all of it is numbers")
         self.session_id = session_id
         self.key, self.life, next_position, count, metadata_bytes, created_at, self.ttl, expires_at = row
         self.expired_key: int | None = None
@@ -607,6 +610,8 @@ def scan(
 def head(settings: Settings, session_id: str, db: Connection) -> Head | None:
     """See `SessionStore.head`."""
     for life, count, newest, created_at, updated_at in db.execute(_sql.HEAD, (session_id, settings.now())).fetchall():
+        if not WHOLE.issuperset(map(type, (life, count, newest))):
+            raise CorruptDataError(f"the rows of the session {session_id!r} cannot be read: not all are numbers")
         return Head(life, count, newest or 0, created_at, updated_at)
     return None
 
