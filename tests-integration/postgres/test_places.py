@@ -202,22 +202,53 @@ def test_a_child_process_has_connections_of_its_own(database: str) -> None:
     session.store.close()
 
 
-@pytest.mark.parametrize(
-    "schema", ['we"ird', "SELECT", "a.b", "%s", "ünïcode", "{schema}", "x; DROP TABLE y", "x" * 63]
-)
+SCHEMAS = [
+    'we"ird', "SELECT", "a.b", "%s", "%(version)s", "ünïcode", "{schema}", "{quote}", "x; DROP TABLE y", "x" * 63, "$$",
+    "a$function$b", "$function$function1$function2$", "it's\\",
+]  # fmt: skip
+
+
+def use_everything(store: PostgresStore) -> None:
+    session = store.session("s")
+    session.add_messages([{"n": number} for number in range(20)])
+    session.add_message("user", "one")
+    session.set("key", 1)
+    session.pop_message()
+    assert [info.id for info in store.list_sessions("s")] == ["s"]
+    session.import_data(session.export())
+    assert session.count() == 20
+    session.clear()
+    session.delete()
+    assert store.purge_expired() == 0
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
 def test_any_schema_name_is_quoted(database: str, schema: str) -> None:
     with PostgresStore(database, schema=schema) as store, PostgresStore(database) as other:
-        session = store.session("s")
-        session.add_messages([{"n": number} for number in range(20)])
-        session.add_message("user", "one")
-        session.set("key", 1)
-        session.pop_message()
+        store.session("there").set("key", 1)
+        use_everything(store)
         assert other.list_sessions() == []
-        assert [info.id for info in store.list_sessions("s")] == ["s"]
-        session.import_data(session.export())
-        assert session.count() == 20
-        session.delete()
-        assert store.purge_expired() == 0
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_sql_of_any_schema_name_makes_what_a_store_makes(database: str, schema: str) -> None:
+    def made(admin: psycopg.Connection[tuple[object, ...]]) -> list[tuple[object, ...]]:
+        name = sql.Literal(schema)
+        functions = sql.SQL(
+            "SELECT p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = {} ORDER BY 1"
+        )
+        versions = sql.SQL("SELECT version FROM {}.migrations").format(sql.Identifier(schema))
+        return [*admin.execute(functions.format(name)).fetchall(), *admin.execute(versions).fetchall()]
+
+    with psycopg.connect(database, autocommit=True) as admin, PostgresStore(database, schema=schema) as store:
+        store.session("s").count()
+        by_the_store = made(admin)
+        admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        admin.execute(schema_sql(schema).encode())
+        assert made(admin) == by_the_store
+        assert len(by_the_store) > 7
+        use_everything(store)
 
 
 def test_the_documented_partitions_hold_sessions(database: str) -> None:
