@@ -167,12 +167,12 @@ def database(server: Server) -> Iterator[str]:
     server.drop_database(name)
 
 
-@pytest.fixture
-def own_server() -> Iterator[OwnServer]:
+@pytest.fixture(params=_choices())
+def own_server(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
     """A server that the test may break."""
     found = find_binaries()
     if not found:
         give_up("no binaries of PostgreSQL, which a test that breaks a server needs")
-    server = make_server(found[0])
+    server = make_server(_binaries(request.param) or found[0])
     yield server
     server.remove()

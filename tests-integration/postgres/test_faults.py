@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -302,6 +303,45 @@ def test_a_wrong_password_or_database_is_told_at_once(database: str) -> None:
         assert not isinstance(caught.value, BackendUnavailableError)
     with pytest.raises(BackendError, match="does not exist"):
         PostgresStore(f"{database}_no").session("s").count()
+
+
+NO_SUCH_THING = [
+    "service=nope", "sslmode=nope", "target_session_attrs=nope", "channel_binding=nope", "load_balance_hosts=nope",
+    "ssl_min_protocol_version=9", "hostaddr=nope", "hostaddr=127.0.0.1,127.0.0.2", "options=-cnope%3D1",
+    "options=-cwork_mem%3Dnope", "options=-x", f"host=/{'x' * 120}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", NO_SUCH_THING)
+async def test_what_no_later_try_will_change_is_told_at_once(database: str, asked: str) -> None:
+    url = f"{database}{'&' if '?' in database else '?'}{asked}"
+    began = time.monotonic()
+    with pytest.raises(BackendError) as caught:
+        PostgresStore(url).session("s").count()
+    with pytest.raises(BackendError) as caught_async:
+        await AsyncPostgresStore(url).session("s").count()
+    assert {type(caught.value), type(caught_async.value)} == {BackendError}
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["PGPORT", "PGCONNECT_TIMEOUT", "PGSERVICE"])
+def test_nor_is_what_the_environment_asks_for_tried_again(
+    database: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "nope")
+    parts = urlsplit(database)
+    url = f"postgresql://{parts.username}:{parts.password}@{parts.hostname}{parts.path}"
+    with pytest.raises(BackendError) as caught:
+        PostgresStore(url).session("s").count()
+    assert type(caught.value) is BackendError
+
+
+@pytest.mark.parametrize("timeout", [2_147_484, 3e9])
+async def test_the_longest_timeouts_connect(database: str, timeout: float) -> None:
+    with PostgresStore(database, timeout=timeout, retry_timeout=0) as store:
+        assert store.session("s").add_message("user", "Hello").position == 1
+    async with AsyncPostgresStore(database, timeout=timeout, retry_timeout=0) as other:
+        assert (await other.session("s").add_message("user", "Hello")).position == 2
 
 
 def test_an_exhausted_pool_says_so_in_time_and_recovers(database: str) -> None:

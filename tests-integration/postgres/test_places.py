@@ -98,6 +98,93 @@ def test_ten_thousand_handles_share_a_handful_of_connections(database: str) -> N
     handles[0].store.close()
 
 
+def test_closing_a_shared_store_harms_no_handle(database: str) -> None:
+    one, other = PostgresSession(database, "s"), PostgresSession(database, "s")
+    for number in range(3):
+        one.add_message("user", number)
+        one.store.close()
+        assert are_gone(database)
+        assert other.count() == PostgresSession(database, "s").count() == number + 1
+    stop = threading.Event()
+
+    def write(session: PostgresSession) -> int:
+        written = 0
+        while not stop.is_set():
+            session.add_message("user", written)
+            written += 1
+        return written
+
+    with ThreadPoolExecutor(4) as threads:
+        writing = [threads.submit(write, PostgresSession(database, f"s{number}")) for number in range(4)]
+        for _ in range(20):
+            one.store.close()
+            time.sleep(0.02)
+        stop.set()
+        written = [future.result() for future in writing]
+    assert [PostgresSession(database, f"s{number}").count() for number in range(4)] == written
+    one.store.close()
+    assert are_gone(database)
+
+
+async def test_closing_a_shared_store_harms_no_handle_async(database: str) -> None:
+    one, other = AsyncPostgresSession(database, "s"), AsyncPostgresSession(database, "s")
+    for number in range(3):
+        await one.add_message("user", number)
+        await one.store.close()
+        assert are_gone(database)
+        assert await other.count() == await AsyncPostgresSession(database, "s").count() == number + 1
+    stop = asyncio.Event()
+
+    async def write(session: AsyncPostgresSession) -> int:
+        written = 0
+        while not stop.is_set():
+            await session.add_message("user", written)
+            written += 1
+        return written
+
+    writing = [asyncio.create_task(write(AsyncPostgresSession(database, f"s{number}"))) for number in range(4)]
+    for _ in range(20):
+        await one.store.close()
+        await asyncio.sleep(0.02)
+    stop.set()
+    written = await asyncio.gather(*writing)
+    assert [await AsyncPostgresSession(database, f"s{number}").count() for number in range(4)] == written
+    await one.store.close()
+    assert are_gone(database)
+
+
+def test_a_call_that_is_under_way_when_its_store_is_closed_ends(database: str) -> None:
+    store = PostgresStore(database)
+    session = store.session("s")
+    session.add_message("user", "first")
+    with psycopg.connect(database) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        waiting = threads.submit(session.add_message, "user", "second")
+        wait_for_a_lock(database)
+        store.close()
+        holder.rollback()
+        assert waiting.result(5).position == 2
+    with pytest.raises(SessionClosedError):
+        session.count()
+    assert are_gone(database)
+
+
+async def test_a_call_that_is_under_way_when_its_store_is_closed_ends_async(database: str) -> None:
+    store = AsyncPostgresStore(database)
+    session = store.session("s")
+    await session.add_message("user", "first")
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        waiting = asyncio.create_task(session.add_message("user", "second"))
+        await asyncio.to_thread(wait_for_a_lock, database)
+        await store.close()
+        await holder.rollback()
+        assert (await asyncio.wait_for(waiting, 5)).position == 2
+    with pytest.raises(SessionClosedError):
+        await session.count()
+    assert are_gone(database)
+
+
 def test_threads_never_open_more_connections_than_allowed_and_leave_few(database: str) -> None:
     with PostgresStore(database, pool_max_size=3, pool_timeout=30) as store:
         with ThreadPoolExecutor(12) as threads:
@@ -202,22 +289,53 @@ def test_a_child_process_has_connections_of_its_own(database: str) -> None:
     session.store.close()
 
 
-@pytest.mark.parametrize(
-    "schema", ['we"ird', "SELECT", "a.b", "%s", "ünïcode", "{schema}", "x; DROP TABLE y", "x" * 63]
-)
+SCHEMAS = [
+    'we"ird', "SELECT", "a.b", "%s", "%(version)s", "ünïcode", "{schema}", "{quote}", "x; DROP TABLE y", "x" * 63, "$$",
+    "a$function$b", "$function$function1$function2$", "it's\\",
+]  # fmt: skip
+
+
+def use_everything(store: PostgresStore) -> None:
+    session = store.session("s")
+    session.add_messages([{"n": number} for number in range(20)])
+    session.add_message("user", "one")
+    session.set("key", 1)
+    session.pop_message()
+    assert [info.id for info in store.list_sessions("s")] == ["s"]
+    session.import_data(session.export())
+    assert session.count() == 20
+    session.clear()
+    session.delete()
+    assert store.purge_expired() == 0
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
 def test_any_schema_name_is_quoted(database: str, schema: str) -> None:
     with PostgresStore(database, schema=schema) as store, PostgresStore(database) as other:
-        session = store.session("s")
-        session.add_messages([{"n": number} for number in range(20)])
-        session.add_message("user", "one")
-        session.set("key", 1)
-        session.pop_message()
+        store.session("there").set("key", 1)
+        use_everything(store)
         assert other.list_sessions() == []
-        assert [info.id for info in store.list_sessions("s")] == ["s"]
-        session.import_data(session.export())
-        assert session.count() == 20
-        session.delete()
-        assert store.purge_expired() == 0
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_sql_of_any_schema_name_makes_what_a_store_makes(database: str, schema: str) -> None:
+    def made(admin: psycopg.Connection[tuple[object, ...]]) -> list[tuple[object, ...]]:
+        name = sql.Literal(schema)
+        functions = sql.SQL(
+            "SELECT p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = {} ORDER BY 1"
+        )
+        versions = sql.SQL("SELECT version FROM {}.migrations").format(sql.Identifier(schema))
+        return [*admin.execute(functions.format(name)).fetchall(), *admin.execute(versions).fetchall()]
+
+    with psycopg.connect(database, autocommit=True) as admin, PostgresStore(database, schema=schema) as store:
+        store.session("s").count()
+        by_the_store = made(admin)
+        admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        admin.execute(schema_sql(schema).encode())
+        assert made(admin) == by_the_store
+        assert len(by_the_store) > 7
+        use_everything(store)
 
 
 def test_the_documented_partitions_hold_sessions(database: str) -> None:

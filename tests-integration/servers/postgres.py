@@ -270,12 +270,27 @@ def _reachable(binaries: Binaries, folder: Path) -> Binaries:
 
 def engine_answers() -> bool:
     """Whether a container engine can be asked for a server."""
-    if find_spec("docker") is None or find_spec("testcontainers") is None:
+    if not _engine_listens() or find_spec("docker") is None or find_spec("testcontainers") is None:
         return False
     try:
-        return bool(import_module("docker").from_env(timeout=2).ping())
-    except Exception:  # noqa: BLE001 - whatever is wrong with it: there is none
+        with contextlib.closing(import_module("docker").from_env(timeout=2)) as client:
+            return bool(client.ping())
+    except Exception:  # noqa: BLE001 - whatever is wrong with the engine, there is none
         return False
+
+
+def _engine_listens() -> bool:
+    """A look at the engine's socket: its client takes half a second to import, and leaves one open that is refused."""
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not address.startswith("unix://"):
+        return True
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            probe.connect(address.removeprefix("unix://"))
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

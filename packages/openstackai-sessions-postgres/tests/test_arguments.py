@@ -39,6 +39,15 @@ URL = "postgresql://user:pass@host:5432/db"
         ("host=h password='canary", "manual|quotes"),
         ("host=h nosuch=canary", "read"),
         ("postgresql://u:canary\n@h/d", "control"),
+        ("postgresql://u:canary@h:99999/d", "port"),
+        ("postgresql://u:canary@h:1,h:0/d", "port"),
+        ("host=h port=canary", "port"),
+        ("postgresql://u:canary@h/d?connect_timeout=abc", "connect_timeout"),
+        ("postgresql://u:canary@h/d?connect_timeout=inf", "connect_timeout"),
+        ("host=h connect_timeout=''", "connect_timeout"),
+        ("postgresql://u:canary@h/d?keepalives=abc", "keepalives"),
+        ("postgresql://u:canary@h/d?keepalives_idle=1.5", "keepalives_idle"),
+        ("postgresql://u:canary@h/d?tcp_user_timeout=2147483648", "tcp_user_timeout"),
     ],
 )
 def test_a_bad_connection_string_says_what_to_write_and_is_not_quoted(text: object, hint: str) -> None:
@@ -71,6 +80,12 @@ def test_parameters_of_libpq_are_kept() -> None:
     assert str(parse_target("postgresql://[::1]:5432/d")) == "postgresql://[::1]:5432/d"
 
 
+def test_numbers_that_a_driver_takes_are_kept() -> None:
+    text = f"{URL}?connect_timeout=2.5&keepalives_idle=+30&keepalives_count=0&tcp_user_timeout=2147483647"
+    assert parse_target(text).parameters["connect_timeout"] == "2.5"
+    assert parse_target("host=a,b port=,65535").parameters["port"] == ",65535"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,6 +111,29 @@ def test_bad_settings_are_refused(arguments: dict[str, object]) -> None:
             session(URL, "s", **arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"timeout": 1.0}, {"timeout": True}),
+        ({"pool_timeout": 1.0}, {"pool_timeout": True}),
+        ({"pool_max_size": 1}, {"pool_max_size": True}),
+        ({"pool_max_size": 2}, {"pool_max_size": 2.0}),
+        ({"pool_min_size": 0}, {"pool_min_size": False}),
+    ],
+)
+def test_a_bad_setting_is_refused_beside_an_equal_good_one(good: dict[str, object], bad: dict[str, object]) -> None:
+    for session in (PostgresSession, AsyncPostgresSession):
+        handle = session(URL, "s", **good)  # type: ignore[arg-type]
+        with pytest.raises(ValidationError):
+            session(URL, "s", **bad)  # type: ignore[arg-type]
+        assert session(URL, "t", **good).store is handle.store  # type: ignore[arg-type]
+
+
+def test_equal_numbers_of_seconds_share_a_store() -> None:
+    handle = PostgresSession(URL, "s", timeout=20.0)
+    assert PostgresSession(URL, "s", timeout=20).store is handle.store
+
+
 def test_a_session_id_is_required() -> None:
     for session in (PostgresSession, AsyncPostgresSession):
         with pytest.raises(ValidationError, match="session_id is required"):
@@ -118,6 +156,21 @@ def test_no_repr_shows_a_password() -> None:
         assert "pass" not in repr(store)
         assert "host:5432/db" in repr(store)
         assert "pass'" not in repr(vars(store))
+
+
+def test_a_store_whose_arguments_were_refused_can_be_printed() -> None:
+    for kind in (PostgresStore, AsyncPostgresStore):
+        store = kind.__new__(kind)
+        with pytest.raises(ValidationError):
+            store.__init__(URL, timeout=0)  # type: ignore[misc]
+        assert repr(store) == f"<{kind.__name__}>"
+
+
+@pytest.mark.parametrize("timeout", [0.001, 2_147_483, 2_147_484, 3e9])
+def test_any_timeout_fits_what_libpq_takes(timeout: float) -> None:
+    sent = PostgresStore(URL, timeout=timeout)._settings.connect_arguments()["tcp_user_timeout"]
+    assert isinstance(sent, int)
+    assert sent == min(max(1, round(timeout * 1000)), 2**31 - 1)
 
 
 def test_a_url_opens_a_store() -> None:

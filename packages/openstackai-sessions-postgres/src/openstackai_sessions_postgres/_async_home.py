@@ -130,6 +130,7 @@ class AsyncHome:
         self._end: object = None
         # When making sure of the tables failed last, and with what.
         self._unready: tuple[float, type[BackendError], str, BaseException | None] | None = None
+        self._closed = False
         self.place = here()
         self.ready = False
 
@@ -321,8 +322,10 @@ class AsyncHome:
                 await pool.open()
                 self._end = await watch_end(self.drop)
                 self._pool = pool
+                if self._closed:  # before there was anything to close
+                    await pool.close()
                 # Who asks before the first connection is there has the pool make one more.
-                while settings.pool_min_size and not pool.get_stats()["pool_available"]:
+                while settings.pool_min_size and not pool.closed and not pool.get_stats()["pool_available"]:
                     if monotonic() - began > self._timeout or (self._failure and self._failure[0] >= began):
                         break
                     await sleep(FIRST_GLANCE)
@@ -371,7 +374,12 @@ class AsyncHome:
             return False
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
-        self._at_hand.append((connection, now))
+        kept = (connection, now)
+        self._at_hand.append(kept)
+        if self._closed:  # by another thread, which may have looked here just before
+            with suppress(ValueError):
+                self._at_hand.remove(kept)
+                return False
         return True
 
     def drop(self) -> None:
@@ -381,10 +389,18 @@ class AsyncHome:
         self._connections.clear()
 
     async def close(self) -> None:
-        """Close our pool; what is under way ends first or finds its connection closed. A given pool stays open."""
+        """Close our pool; what is under way ends, and its connection with it. A given pool stays open.
+
+        To close a connection under a call would keep that waiting: nothing tells of an answer on a closed socket.
+        """
+        self._closed = True
         if self._given is None and self._pool is not None:
             await self._pool.close()
-            self.drop()
+            while self._at_hand:
+                with suppress(IndexError):  # another thread was faster
+                    connection, _ = self._at_hand.pop()
+                    connection.pgconn.finish()
+                    await self._pool.putconn(connection)
 
     # -- The schema -------------------------------------------------------------------------------------------------
 

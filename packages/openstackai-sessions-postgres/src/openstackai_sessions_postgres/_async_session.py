@@ -45,7 +45,8 @@ class AsyncPostgresSession(AsyncSession):
         )  # fmt: skip
         super().__init__(
             share(
-                arguments,
+                # 1, 1.0 and True are one key to a dict, but not one argument.
+                (arguments, tuple(map(type, arguments))),
                 lambda: make_settings(
                     connection_string,
                     pool=pool,

@@ -98,6 +98,8 @@ class AsyncPostgresStore(AsyncBaseStore):
         watch_forks(self)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):  # its arguments were refused
+            return f"<{type(self).__name__}>"
         where = "a given pool" if self._settings.target is None else self._settings.target
         return f"<{type(self).__name__} {where} schema {self._settings.schema!r}{' (closed)' if self._closed else ''}>"
 
@@ -285,7 +287,7 @@ class AsyncPostgresStore(AsyncBaseStore):
         return "power" if fsync == "on" and full_page_writes == "on" else "server"
 
     async def close(self) -> None:
-        """Close our connections; a pool that was given stays open."""
+        """Close our connections, that of a call under way once it ends; a pool that was given stays open."""
         self._closed = True
         await self.park()
 

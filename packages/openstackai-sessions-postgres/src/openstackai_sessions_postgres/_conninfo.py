@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from urllib.parse import parse_qsl, quote, quote_plus
 
 import psycopg
@@ -17,6 +18,7 @@ __all__ = ["SCHEMES", "Target", "parse_target"]
 
 SCHEMES = ("postgresql", "postgres")
 SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
+WHOLE_NUMBERS = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 
 class Secret(str):
@@ -73,7 +75,35 @@ def parse_target(text: object) -> Target:
         for name, value in parsed.items()
         if value is not None
     }
+    _check_numbers(parameters)
     return Target(parameters, _secrets(parameters))
+
+
+def _check_numbers(parameters: Mapping[str, str]) -> None:
+    """What libpq would find out only when it connects. No value is quoted: it may be a piece of a password."""
+    for port in parameters.get("port", "").split(","):
+        if port and not 1 <= (_whole(port) or 0) <= 65_535:
+            raise ValidationError("connection_string has a port that is not a number between 1 and 65,535")
+    for name in WHOLE_NUMBERS:
+        if name in parameters and _whole(parameters[name]) is None:
+            raise ValidationError(f"{name!r} in connection_string must be a whole number below 2,147,483,648")
+    if "connect_timeout" in parameters and not _is_number(parameters["connect_timeout"]):
+        raise ValidationError("'connect_timeout' in connection_string must be a number of seconds")
+
+
+def _whole(text: str) -> int | None:
+    """The number that libpq would read, if it is one and fits."""
+    if not re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", text, re.ASCII):
+        return None
+    number = int(text)
+    return number if -(2**31) <= number < 2**31 else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _secrets(parameters: Mapping[str, str]) -> frozenset[str]:

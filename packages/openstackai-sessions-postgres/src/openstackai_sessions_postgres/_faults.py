@@ -77,7 +77,11 @@ STATES: dict[str, tuple[type[SessionError], str]] = {
 FINAL_CONNECT_ERROR = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|not permitted to log in"
     r"|certificate verify failed|server certificate|certificate file|does not support SSL|no encryption"
-    r"|permission denied for database|root\.crt|invalid sslmode|sslmode value|unsupported frontend protocol"
+    r"|permission denied for database|root\.crt|invalid \S+ value: |sslmode value|unsupported frontend protocol"
+    # What the connection string, the environment or a service file asks for, and there is no such thing.
+    r"|invalid integer value|invalid port number|bad value for connect_timeout|could not parse network address"
+    r"|definition of service|service file .* not found|could not match \d+|socket path .* is too long"
+    r"|unrecognized configuration parameter|invalid value for parameter|invalid command-line argument"
 )
 
 

@@ -131,6 +131,7 @@ class Home:
         self._end: object = None
         # When making sure of the tables failed last, and with what.
         self._unready: tuple[float, type[BackendError], str, BaseException | None] | None = None
+        self._closed = False
         self.place = here()
         self.ready = False
 
@@ -322,8 +323,10 @@ class Home:
                 pool.open()
                 self._end = watch_end(self.drop)
                 self._pool = pool
+                if self._closed:  # before there was anything to close
+                    pool.close()
                 # Who asks before the first connection is there has the pool make one more.
-                while settings.pool_min_size and not pool.get_stats()["pool_available"]:
+                while settings.pool_min_size and not pool.closed and not pool.get_stats()["pool_available"]:
                     if monotonic() - began > self._timeout or (self._failure and self._failure[0] >= began):
                         break
                     sleep(FIRST_GLANCE)
@@ -372,7 +375,12 @@ class Home:
             return False
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
-        self._at_hand.append((connection, now))
+        kept = (connection, now)
+        self._at_hand.append(kept)
+        if self._closed:  # by another thread, which may have looked here just before
+            with suppress(ValueError):
+                self._at_hand.remove(kept)
+                return False
         return True
 
     def drop(self) -> None:
@@ -382,10 +390,18 @@ class Home:
         self._connections.clear()
 
     def close(self) -> None:
-        """Close our pool; what is under way ends first or finds its connection closed. A given pool stays open."""
+        """Close our pool; what is under way ends, and its connection with it. A given pool stays open.
+
+        To close a connection under a call would keep that waiting: nothing tells of an answer on a closed socket.
+        """
+        self._closed = True
         if self._given is None and self._pool is not None:
             self._pool.close()
-            self.drop()
+            while self._at_hand:
+                with suppress(IndexError):  # another thread was faster
+                    connection, _ = self._at_hand.pop()
+                    connection.pgconn.finish()
+                    self._pool.putconn(connection)
 
     # -- The schema -------------------------------------------------------------------------------------------------
 

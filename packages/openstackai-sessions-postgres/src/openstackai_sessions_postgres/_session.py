@@ -46,7 +46,8 @@ class PostgresSession(Session):
         )  # fmt: skip
         super().__init__(
             share(
-                arguments,
+                # 1, 1.0 and True are one key to a dict, but not one argument.
+                (arguments, tuple(map(type, arguments))),
                 lambda: make_settings(
                     connection_string,
                     pool=pool,

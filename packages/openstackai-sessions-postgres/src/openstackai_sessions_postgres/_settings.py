@@ -15,6 +15,8 @@ DEFAULT_SCHEMA = "openstackai_sessions"
 MAX_SCHEMA_BYTES = 63
 # An index entry holds at most 2,704 bytes, of which a session id may take 512.
 MAX_ID_BYTES = 2_000
+# libpq keeps its whole numbers in 32 bits.
+MAX_MILLISECONDS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Settings:
         timeout = self.options.timeout
         arguments: dict[str, object] = {
             "connect_timeout": max(1, ceil(min(timeout, 10))),
-            "tcp_user_timeout": max(1, ceil(timeout * 1000)),
+            "tcp_user_timeout": min(max(1, ceil(timeout * 1000)), MAX_MILLISECONDS),
             "keepalives": 1,
             "keepalives_idle": 30,
             "keepalives_interval": 10,

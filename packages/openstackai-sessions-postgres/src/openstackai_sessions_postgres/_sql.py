@@ -5,7 +5,8 @@ waited. A single SQL statement does not (its snapshot is older than the lock), s
 in which each statement has a snapshot of its own: one round trip, and one transaction. Only the common append, which
 reads nothing but the locked row, is a plain statement: prepared, it costs half.
 
-Texts name the schema as `{schema}`, filled in as a quoted identifier. Times are microseconds since the epoch.
+Texts name the schema as `{schema}`, filled in as a quoted identifier, and what encloses the body of a function, where
+that name may stand too, as `{quote}`. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ CREATE INDEX operations_forget_at ON {schema}.operations (forget_at);
 RETURNS = """RETURNS TABLE (
     o_digest bytea, o_applied boolean, o_at bigint, o_first_position bigint, o_ids varchar[], o_positions bigint[],
     o_times bigint[], o_added boolean[], o_payload bytea, o_problem varchar, o_size bigint)
-LANGUAGE plpgsql AS $function$
+LANGUAGE plpgsql AS {quote}
 #variable_conflict use_column
 """
 
@@ -207,7 +208,7 @@ BEGIN
     END IF;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 # A payload that the server can tell to be a JSON object, without anything our codec may stumble over, is removed at
@@ -257,7 +258,7 @@ BEGIN
     + """    END IF;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 CLEAR = (
@@ -278,7 +279,7 @@ CLEAR = (
     + """    END IF;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 # The size that metadata would have once these values stand over what is held (`live`) and the removed keys are gone.
@@ -328,7 +329,7 @@ BEGIN
     o_size := NULL;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 # A document goes in by parts in one transaction, most often by one part that is the first and the last. `p_touched`
@@ -402,7 +403,7 @@ BEGIN
     END IF;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 DELETE = (
@@ -423,14 +424,14 @@ DELETE = (
     END IF;
 """
     + REMEMBER
-    + "END $function$;\n"
+    + "END {quote};\n"
 )
 
 # One bounded step: at most p_sessions sessions, p_rows messages and p_rows operations; `o_more` says that there may
 # be more. It waits for nobody: what another transaction has locked is left for the next time.
 PURGE = """
 CREATE FUNCTION {schema}.purge(p_sessions bigint, p_rows bigint)
-RETURNS TABLE (o_ended bigint, o_more boolean) LANGUAGE plpgsql AS $function$
+RETURNS TABLE (o_ended bigint, o_more boolean) LANGUAGE plpgsql AS {quote}
 DECLARE
     t bigint := NOW;
     s {schema}.sessions;
@@ -484,7 +485,7 @@ BEGIN
     END LOOP;
     o_more := room <= 0 OR seen >= p_sessions OR gone >= p_rows;
     RETURN NEXT;
-END $function$;
+END {quote};
 """.replace("NOW", NOW)
 
 # Numbered from 1, applied once each, in order, never edited after a release.
@@ -629,13 +630,22 @@ class Statements(NamedTuple):
     migrations: tuple[bytes, ...]
 
 
+def _dollar_quote(schema: str) -> str:
+    """What encloses the body of a function: a name that held the same would end it."""
+    number = 0
+    while f"$function{number or ''}$" in schema:
+        number += 1
+    return f"$function{number or ''}$"
+
+
 @lru_cache(maxsize=64)
 def statements(schema: str) -> Statements:
     """The statements on the tables of one schema, whose name is quoted here and nowhere else."""
     name = sql.Identifier(schema)
+    quote = sql.SQL(_dollar_quote(schema))
 
     def fill(text: str) -> bytes:
-        return sql.SQL(text).format(schema=name).as_bytes(None)
+        return sql.SQL(text).format(schema=name, quote=quote).as_bytes(None)
 
     # A quoted name may hold a percent sign, which a statement with parameters writes twice.
     def with_parameters(text: str) -> bytes:
@@ -653,6 +663,9 @@ def schema_sql(schema: str = "openstackai_sessions") -> str:
     texts = statements(schema)
     parts = [b"BEGIN", texts.create_schema, texts.versions]
     for number, migration in enumerate(texts.migrations, 1):
-        applied = texts.applied.replace(b"%(version)s", str(number).encode()).replace(b"%%", b"%")
-        parts += [migration.strip().removesuffix(b";"), applied]
+        applied = sql.SQL(TEXTS["applied"].replace("%(version)s", str(number)))
+        parts += [
+            migration.strip().removesuffix(b";"),
+            applied.format(schema=sql.Identifier(schema)).as_bytes(None),
+        ]
     return b";\n".join([*parts, b"COMMIT;"]).decode() + "\n"

@@ -99,6 +99,8 @@ class PostgresStore(BaseStore):
         watch_forks(self)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):  # its arguments were refused
+            return f"<{type(self).__name__}>"
         where = "a given pool" if self._settings.target is None else self._settings.target
         return f"<{type(self).__name__} {where} schema {self._settings.schema!r}{' (closed)' if self._closed else ''}>"
 
@@ -286,7 +288,7 @@ class PostgresStore(BaseStore):
         return "power" if fsync == "on" and full_page_writes == "on" else "server"
 
     def close(self) -> None:
-        """Close our connections; a pool that was given stays open."""
+        """Close our connections, that of a call under way once it ends; a pool that was given stays open."""
         self._closed = True
         self.park()
 
