@@ -25,6 +25,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from servers.postgres import engine_answers
 from servers.tls import Certificates
 
 __all__ = [
@@ -383,16 +384,6 @@ def shared_server() -> Iterator[str]:
             yield container
         else:
             yield stack.enter_context(Server(need_binary())).url
-
-
-def engine_answers() -> bool:
-    """Whether a container engine can be asked for a server."""
-    if find_spec("docker") is None or find_spec("testcontainers") is None:
-        return False
-    try:
-        return bool(import_module("docker").from_env(timeout=2).ping())
-    except Exception:  # noqa: BLE001 - whatever is wrong with the engine, there is none
-        return False
 
 
 def _container(stack: contextlib.ExitStack) -> str | None:

@@ -92,9 +92,9 @@ def crash_clients(
     `target` is `module:callable`; called with `args` it opens the store, always the same one: in the workers, which are
     new processes each time, and here. Name the backend's own callable, so that it is imported before the clock starts.
     In each round `writers` processes write to one new session, and are killed one after another, within `span` seconds
-    of the first append, or (one in four, but not the first) of being told to open the store. Then the session is checked: everything
-    acknowledged is there once, everything else at most once, no batch in part, all in order. At the end every session
-    is checked again.
+    of the first append, or (one in four, but not the first) of being told to open the store. Then the session is
+    checked: everything acknowledged is there once, everything else at most once, no batch in part, all in order. At the
+    end every session is checked again.
     """
     scene = _Scene(target, args, writers=writers, batch=batch, seed=seed)
     with scene.resources:
