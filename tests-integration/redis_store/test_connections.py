@@ -130,6 +130,34 @@ async def test_closing_an_async_store_closes_its_connections(server: Server) -> 
     assert len(asyncio.all_tasks()) == before
 
 
+def test_closing_the_store_that_handles_share_closes_it_for_none_of_them(server: Server) -> None:
+    one, other = (RedisSession(port=server.port, session_id=id) for id in ("one", "other"))
+    one.add_message("user", "x")
+    one.store.close()
+    assert connected(server) == 0
+    assert other.add_message("user", "x").position == 1
+    with one.store as store:
+        assert store.session("one").count() == 1
+    assert connected(server) == 0
+    assert RedisSession(port=server.port, session_id="one").count() == 1
+
+
+async def test_closing_the_async_store_that_handles_share_closes_it_for_none_of_them(server: Server) -> None:
+    one, other = (AsyncRedisSession(port=server.port, session_id=id) for id in ("one", "other"))
+    await one.add_message("user", "x")
+    await one.store.close()
+    assert connected(server) == 0
+    under_way = [asyncio.ensure_future(other.add_message("user", n)) for n in range(100)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+        await one.store.close()
+    assert sorted([(await message).position for message in under_way]) == list(range(1, 101))
+    async with one.store as store:
+        assert await store.session("one").count() == 1
+    assert connected(server) == 0
+    assert await AsyncRedisSession(port=server.port, session_id="one").count() == 1
+
+
 # -- Pools ------------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ CANARY = "c4n4ry-p@ss/word"
         ({"cluster": "yes"}, "cluster"),
         ({"unix_socket_path": "/s", "ssl": True}, "unix_socket_path"),
         ({"client": object()}, "client"),
+        ({"client": []}, "client"),
         ({"max_connections": 0}, "max_connections"),
         ({"connect_timeout": 0}, "connect_timeout"),
         ({"pool_timeout": float("nan")}, "pool_timeout"),

@@ -442,7 +442,11 @@ class AsyncRedisStore(AsyncBaseStore):
         self._wires.rest()
 
     async def close(self) -> None:
-        await self._wires.close()
+        """Close the connections. A store that handles share opens them again when it is used: they have no other."""
+        if self._shared is None:
+            await self._wires.close()
+        else:
+            await self._wires.park()
 
     # -- One call ---------------------------------------------------------------------------------------------------
 
@@ -499,7 +503,7 @@ def _make(settings: Settings) -> AsyncRedisStore:
     return store
 
 
-_shared: Shared[AsyncRedisStore] = Shared(_make)
+_shared: Shared[AsyncRedisStore] = Shared(_make, check_client)
 
 
 class AsyncRedisSession(AsyncSession):

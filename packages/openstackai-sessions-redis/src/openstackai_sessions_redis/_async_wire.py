@@ -107,6 +107,13 @@ class AsyncWire:
         if self._cluster is not None and self._settings.client is None:
             await self._cluster.aclose()
 
+    async def park(self) -> None:
+        """Close the connections made here, each after what it is at; they come back when they are needed."""
+        for lane in (self._lane, *(lane for _, lane in self._lanes.values())):
+            if lane is not None:
+                await lane.pause()
+        await self.rest()
+
     async def rest(self) -> None:
         """Close the connections made here that are idle; they come back when they are needed."""
         for pool in self._pools():
@@ -276,6 +283,13 @@ class AsyncWires:
             wires = [(loop, wire) for loop, (wire, _) in self._wires.items() if loop.is_running()]
         for loop, wire in wires:
             loop.call_soon_threadsafe(_start, wire.rest())
+
+    async def park(self) -> None:
+        """Close the running loop's connections, each after what it is at; whoever needs one opens it again."""
+        with self._lock:
+            wire, _ = self._wires.get(asyncio.get_running_loop(), (None, None))
+        if wire is not None:
+            await wire.park()
 
     async def close(self) -> None:
         with self._lock:

@@ -72,6 +72,7 @@ class Lane:
         self._starting = False
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
+        self._pauses = 0
 
     async def exchange(self, commands: Sequence[bytes], *, write: bool) -> list[Reply]:
         """Send commands and return their replies in order, errors among them."""
@@ -113,6 +114,12 @@ class Lane:
         if self._waiting:
             self._dispatch()
 
+    async def pause(self) -> None:
+        """Have each carrier give its connection back after what it is at; others take what comes later."""
+        self._pauses += 1
+        if self._carriers:
+            await asyncio.wait(self._carriers)
+
     async def close(self) -> None:
         """Refuse new calls, and wait for those under way."""
         self._closed = True
@@ -126,8 +133,9 @@ class Lane:
     async def _carry(self) -> None:
         connection: Link = None
         batch: list[_Call] = []
+        pauses = self._pauses
         try:
-            while batch := self._take():
+            while pauses == self._pauses and (batch := self._take()):
                 if connection is None:
                     connection = await self._connect(batch)
                 if connection is not None:

@@ -441,7 +441,11 @@ class RedisStore(BaseStore):
         self._wires.rest()
 
     def close(self) -> None:
-        self._wires.close()
+        """Close the connections. A store that handles share opens them again when it is used: they have no other."""
+        if self._shared is None:
+            self._wires.close()
+        else:
+            self._wires.park()
 
     # -- One call ---------------------------------------------------------------------------------------------------
 
@@ -498,7 +502,7 @@ def _make(settings: Settings) -> RedisStore:
     return store
 
 
-_shared: Shared[RedisStore] = Shared(_make)
+_shared: Shared[RedisStore] = Shared(_make, check_client)
 
 
 class RedisSession(Session):

@@ -311,6 +311,10 @@ class Wires:
         if wire is not None:
             wire.rest()
 
+    def park(self) -> None:
+        """Close the connections that nobody uses just now, as `rest` does; the asynchronous twin waits for that."""
+        self.rest()
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
