@@ -46,7 +46,15 @@ from openstackai_sessions_redis._format import (
     tail,
     write_arguments,
 )
-from openstackai_sessions_redis._keys import BUCKETS, SessionKeys, bucket_keys, bucket_of, session_keys, staging_keys
+from openstackai_sessions_redis._keys import (
+    BUCKETS,
+    SessionKeys,
+    bucket_keys,
+    bucket_of,
+    permissions_key,
+    session_keys,
+    staging_keys,
+)
 from openstackai_sessions_redis._listing import Listing
 from openstackai_sessions_redis._scripts import SCRIPTS, Script, pack
 from openstackai_sessions_redis._settings import Settings, settings_of
@@ -66,6 +74,8 @@ STAGED_MESSAGES = 1_000
 STAGED_BYTES = 4_000_000
 STAGED_FOR = b"3600000"
 INDEX_STEP = b"5000"
+# Where write_arguments() puts the session id.
+SESSION_ID = 5
 PURGE_STEP = 1_000
 
 
@@ -150,6 +160,8 @@ class AsyncRedisStore(AsyncBaseStore):
         self._shared: Shared[AsyncRedisStore] | None = None
         self._op_id_ttl = round(settings.options.op_id_ttl * SECOND)
         self._warned = False
+        # The buckets that this store is known to be permitted to write to.
+        self._permitted: set[int] = set()
 
     @property
     def settings(self) -> Settings:
@@ -203,6 +215,8 @@ class AsyncRedisStore(AsyncBaseStore):
 
     async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            await self._permit(encoded)
         keys = staging_keys(self._settings.prefix, encoded, os.urandom(16).hex().encode())
         chunks = _chunks(content)
         if len(chunks) > 1:
@@ -237,6 +251,8 @@ class AsyncRedisStore(AsyncBaseStore):
     ) -> bytes:
         """Run a script that writes; its reply unless that is a refusal."""
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            await self._permit(encoded)
         keys = session_keys(self._settings.prefix, encoded)
         common = write_arguments(op, encoded, self._op_id_ttl, ttl)
         while True:
@@ -247,6 +263,14 @@ class AsyncRedisStore(AsyncBaseStore):
                 refuse(reply, session_id, op, ids, self.limits)
             else:
                 return reply
+
+    async def _permit(self, session_id: bytes) -> None:
+        """Before the first write, see that every command of it is permitted: one refused in its midst undoes nothing."""
+        key = permissions_key(self._settings.prefix, session_id)
+        if await self._call(SCRIPTS["permissions"], (key,), [], write=False) == b"+":
+            # The nodes of a cluster each have users of their own.
+            is_cluster = (await self._wires.get()).is_cluster
+            self._permitted.update([bucket_of(session_id)] if is_cluster else range(BUCKETS))
 
     async def _index(self, keys: SessionKeys) -> None:
         """Put the ids of all messages into the index of ids, some thousands a step."""
@@ -456,10 +480,16 @@ class AsyncRedisStore(AsyncBaseStore):
         wire = await self._wires.get()
         reply = (await wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
-            # A server that has started anew does not know the scripts; this tells it.
+            # A server that has started anew does not know the scripts; this tells it. It may have other users too.
+            self._permitted.clear()
+            if write:
+                await self._permit(arguments[SESSION_ID])
             whole = script.command(keys, arguments, whole=True)
             reply = (await wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
+            if write:
+                # The permissions may have changed: look at them before the next write.
+                self._permitted.clear()
             raise wire.failures.refused(reply)
         return reply
 

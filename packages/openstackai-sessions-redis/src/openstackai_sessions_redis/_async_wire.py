@@ -69,6 +69,10 @@ class AsyncWire:
     def failures(self) -> Failures:
         return self._failures
 
+    @property
+    def is_cluster(self) -> bool:
+        return self._lane is None
+
     async def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
 

@@ -35,6 +35,8 @@ DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, EOFError)
 CODE = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|WRONGTYPE|NOPERM|NOAUTH|WRONGPASS)\b"
 )
+# How a server says NOPERM of a command within a script.
+NOT_PERMITTED = re.compile(r"can't run this command|can't access at least one|this user has no permissions", re.IGNORECASE)
 UNREADABLE = re.compile(r"openstackai-unreadable (-?\d+)")
 NO_CONNECTION = ("No connection available", "Too many connections")
 
@@ -153,4 +155,6 @@ def _code(error: BaseException, text: str) -> str | None:
         if kind.__name__ in CLASSES:
             return CLASSES[kind.__name__]
     found = CODE.search(text)
-    return found[1] if found else None
+    if found:
+        return found[1]
+    return "NOPERM" if NOT_PERMITTED.search(text) else None

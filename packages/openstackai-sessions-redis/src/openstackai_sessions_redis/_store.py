@@ -46,7 +46,15 @@ from openstackai_sessions_redis._format import (
     tail,
     write_arguments,
 )
-from openstackai_sessions_redis._keys import BUCKETS, SessionKeys, bucket_keys, bucket_of, session_keys, staging_keys
+from openstackai_sessions_redis._keys import (
+    BUCKETS,
+    SessionKeys,
+    bucket_keys,
+    bucket_of,
+    permissions_key,
+    session_keys,
+    staging_keys,
+)
 from openstackai_sessions_redis._listing import Listing
 from openstackai_sessions_redis._scripts import SCRIPTS, Script, pack
 from openstackai_sessions_redis._settings import Settings, settings_of
@@ -67,6 +75,8 @@ STAGED_MESSAGES = 1_000
 STAGED_BYTES = 4_000_000
 STAGED_FOR = b"3600000"
 INDEX_STEP = b"5000"
+# Where write_arguments() puts the session id.
+SESSION_ID = 5
 PURGE_STEP = 1_000
 
 
@@ -151,6 +161,8 @@ class RedisStore(BaseStore):
         self._shared: Shared[RedisStore] | None = None
         self._op_id_ttl = round(settings.options.op_id_ttl * SECOND)
         self._warned = False
+        # The buckets that this store is known to be permitted to write to.
+        self._permitted: set[int] = set()
 
     @property
     def settings(self) -> Settings:
@@ -204,6 +216,8 @@ class RedisStore(BaseStore):
 
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            self._permit(encoded)
         keys = staging_keys(self._settings.prefix, encoded, os.urandom(16).hex().encode())
         chunks = _chunks(content)
         if len(chunks) > 1:
@@ -238,6 +252,8 @@ class RedisStore(BaseStore):
     ) -> bytes:
         """Run a script that writes; its reply unless that is a refusal."""
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            self._permit(encoded)
         keys = session_keys(self._settings.prefix, encoded)
         common = write_arguments(op, encoded, self._op_id_ttl, ttl)
         while True:
@@ -248,6 +264,14 @@ class RedisStore(BaseStore):
                 refuse(reply, session_id, op, ids, self.limits)
             else:
                 return reply
+
+    def _permit(self, session_id: bytes) -> None:
+        """Before the first write, see that every command of it is permitted: one refused in its midst undoes nothing."""
+        key = permissions_key(self._settings.prefix, session_id)
+        if self._call(SCRIPTS["permissions"], (key,), [], write=False) == b"+":
+            # The nodes of a cluster each have users of their own.
+            is_cluster = (self._wires.get()).is_cluster
+            self._permitted.update([bucket_of(session_id)] if is_cluster else range(BUCKETS))
 
     def _index(self, keys: SessionKeys) -> None:
         """Put the ids of all messages into the index of ids, some thousands a step."""
@@ -455,10 +479,16 @@ class RedisStore(BaseStore):
         wire = self._wires.get()
         reply = (wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
-            # A server that has started anew does not know the scripts; this tells it.
+            # A server that has started anew does not know the scripts; this tells it. It may have other users too.
+            self._permitted.clear()
+            if write:
+                self._permit(arguments[SESSION_ID])
             whole = script.command(keys, arguments, whole=True)
             reply = (wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
+            if write:
+                # The permissions may have changed: look at them before the next write.
+                self._permitted.clear()
             raise wire.failures.refused(reply)
         return reply
 

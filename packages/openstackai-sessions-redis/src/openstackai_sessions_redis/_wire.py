@@ -79,6 +79,10 @@ class Wire:
     def failures(self) -> Failures:
         return self._failures
 
+    @property
+    def is_cluster(self) -> bool:
+        return self._pool is None
+
     def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
 
