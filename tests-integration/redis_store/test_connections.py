@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
 
 from openstackai_sessions_core import (
     BackendError,
@@ -233,13 +234,14 @@ def test_what_is_written_while_the_loop_is_shut_down_is_taken(server: Server, mo
 
 @pytest.mark.parametrize("pool_class", [redis.ConnectionPool, redis.BlockingConnectionPool])
 def test_a_full_pool_of_the_callers_is_waited_for(server: Server, pool_class: Any) -> None:
-    kwargs: dict[str, Any] = {"timeout": 0.3} if pool_class is redis.BlockingConnectionPool else {}
-    client = redis.Redis(connection_pool=pool_class(port=server.port, max_connections=1, **kwargs))
+    client = redis.Redis(connection_pool=pool_class(port=server.port, max_connections=1))
     store = RedisStore(client=client, pool_timeout=0.3)
     pool: Any = client.connection_pool
     taken = pool.get_connection()
+    begun = time.monotonic()
     with pytest.raises(PoolTimeoutError):
         store.session("s").count()
+    assert time.monotonic() - begun < 5
     threading.Timer(0.1, pool.release, [taken]).start()
     assert store.session("s").count() == 0
     store.close()
@@ -247,9 +249,10 @@ def test_a_full_pool_of_the_callers_is_waited_for(server: Server, pool_class: An
     client.close()
 
 
-async def test_a_full_async_pool_of_the_callers_is_waited_for(server: Server) -> None:
-    client = redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool(port=server.port, max_connections=1))
-    store = AsyncRedisStore(client=client, pool_timeout=0.3)
+@pytest.mark.parametrize("pool_class", [redis.asyncio.ConnectionPool, redis.asyncio.BlockingConnectionPool])
+async def test_a_full_async_pool_of_the_callers_is_waited_for(server: Server, pool_class: Any) -> None:
+    client = redis.asyncio.Redis(connection_pool=pool_class(port=server.port, max_connections=1))
+    store = AsyncRedisStore(client=client, pool_timeout=0.3, connect_timeout=0.3)
     pool: Any = client.connection_pool
     taken = await pool.get_connection()
     with pytest.raises(PoolTimeoutError):
@@ -451,6 +454,76 @@ def test_an_open_connection_waits_as_long_as_an_exchange_may_take(server: Server
         client.client_pause(800)
         session.add_message("user", "y")
     assert session.count() == 2
+
+
+class Refusal(Front):
+    """A server that, once `armed`, answers the first script of what it is sent with an error, and does the others."""
+
+    armed = False
+
+    def _carry(self, client: socket.socket, behind: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while sent := client.recv(1 << 20):
+                if self.armed and b"EVALSHA" in sent:
+                    self.armed = False
+                    client.sendall(self.reply or b"")
+                    _, _, sent = sent[1:].partition(b"\r\n*")
+                    sent = sent and b"*" + sent
+                if sent:
+                    behind.sendall(sent)
+                    client.sendall(behind.recv(1 << 20))
+
+
+async def test_a_call_that_is_refused_in_a_batch_leaves_the_others_their_own_answers(server: Server) -> None:
+    front = Refusal(server, b"-LOADING the data\r\n")
+    with front as port:
+        store = AsyncRedisStore(port=port, max_connections=1, retry_timeout=0)
+        await store.session("s").add_message("user", "x")
+        front.armed = True
+        calls = [store.session("s").add_message("user", n) for n in range(4)]
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(done[0], BackendUnavailableError)
+        assert [one.content for one in done[1:] if not isinstance(one, BaseException)] == [1, 2, 3]
+        assert await store.session("s").count() == 4
+        await store.close()
+
+
+async def test_an_answer_by_which_the_driver_leaves_a_server_is_no_answer_to_the_calls_behind_it(
+    server: Server,
+) -> None:
+    front = Refusal(server, b"-READONLY You can't write against a read only replica.\r\n")
+    with front as port:
+        sentinel = redis.asyncio.sentinel.Sentinel([])
+
+        async def discover(*_: object, **__: object) -> tuple[str, int]:
+            return "127.0.0.1", port
+
+        sentinel.discover_master = discover  # type: ignore[method-assign]
+        client: Any = sentinel.master_for("name")
+        async with AsyncRedisStore(client=client, max_connections=1, retry_timeout=0) as store:
+            await store.session("s").add_message("user", "x")
+            front.armed = True
+            calls = [store.session("s").add_message("user", n) for n in range(4)]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(one) for one in done] == [BackendUnavailableError] + [OutcomeUnknownError] * 3
+            assert await store.session("s").count() == 4
+        await client.aclose()
+
+
+async def test_purging_is_tried_again_when_its_reply_is_lost(server: Server) -> None:
+    RedisStore(port=server.port).purge_expired()  # so that the server knows the script
+    for number in range(3):
+        RedisStore(port=server.port).session(f"s{number}", ttl=0.05).set("k", 1)
+    time.sleep(0.1)
+    cutter = Cutter(server.port, every=1)
+    try:
+        with pytest.raises(BackendUnavailableError):
+            RedisStore(port=cutter.port, retry_timeout=0.2).purge_expired()
+        with pytest.raises(BackendUnavailableError):
+            await AsyncRedisStore(port=cutter.port, retry_timeout=0.2).purge_expired()
+    finally:
+        cutter.close()
+    assert RedisStore(port=server.port).purge_expired() == 0, "the first attempt did it"
 
 
 class BlackHole:

@@ -170,6 +170,8 @@ class RedisStore(BaseStore):
         return self._settings
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):
+            return f"<{type(self).__name__}, which could not be made>"
         return f"<{type(self).__name__} on {self._settings.place}, prefix {self._settings.prefix!r}>"
 
     # -- Writes -----------------------------------------------------------------------------------------------------
@@ -443,7 +445,7 @@ class RedisStore(BaseStore):
         purged = 0
         waiting = [bucket_keys(self._settings.prefix, bucket) for bucket in range(BUCKETS)]
         while waiting:
-            counts = self._each(SCRIPTS["purge"], [(keys, [b"%d" % PURGE_STEP]) for keys in waiting], write=True)
+            counts = self._each(SCRIPTS["purge"], [(keys, [b"%d" % PURGE_STEP]) for keys in waiting])
             purged += sum(counts)
             waiting = [keys for keys, count in zip(waiting, counts, strict=True) if count == PURGE_STEP]
         return purged
@@ -492,16 +494,14 @@ class RedisStore(BaseStore):
             raise wire.failures.refused(reply)
         return reply
 
-    def _each(
-        self, script: Script, calls: Sequence[tuple[tuple[bytes, ...], list[bytes]]], *, write: bool = False
-    ) -> list[Reply]:
-        """Run a script for each of several buckets, all sent at once."""
+    def _each(self, script: Script, calls: Sequence[tuple[tuple[bytes, ...], list[bytes]]]) -> list[Reply]:
+        """Run a script for each of several buckets, all sent at once. What it does may be done twice."""
         wire = self._wires.get()
-        replies = wire.run([(keys[0], script.command(keys, args)) for keys, args in calls], write=write)
+        replies = wire.run([(keys[0], script.command(keys, args)) for keys, args in calls], write=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):
                 keys, args = calls[index]
-                replies[index] = (wire.run([(keys[0], script.command(keys, args, whole=True))], write=write))[0]
+                replies[index] = (wire.run([(keys[0], script.command(keys, args, whole=True))], write=False))[0]
             if isinstance(replies[index], ResponseError):
                 raise wire.failures.refused(replies[index])
         return replies

@@ -19,13 +19,13 @@ from redis.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
+from redis.exceptions import AskError, ConnectionError as NoConnectionError, MovedError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
 from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures, answered
 from openstackai_sessions_redis._pool import Link, ThreadPool
 from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
@@ -139,12 +139,16 @@ class Wire:
                 # A client of the caller's that would wait for ever.
                 connection._sock.settimeout(self._settings.options.timeout)  # noqa: SLF001 - it has no other way
             connection.send_packed_command([b"".join(commands)])
-            replies += [_read(connection) for _ in commands]
+            for _ in commands:
+                replies.append(_read(connection))  # noqa: PERF401 - those before an error count
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
                 # The name may lead to another server by now.
                 connection.disconnect()
         except Exception as error:  # noqa: BLE001 - the driver's parser raises ValueError for what is no reply
             connection.disconnect()
+            if replies and answered(error):
+                # To a later command: the first has been carried out.
+                error = NoConnectionError(str(error))
             failure = self._failures.cut_off(error, write=write)
         except BaseException:
             # Ctrl-C between the command and its reply: the next caller must not get this one's answer.
@@ -161,6 +165,12 @@ class Wire:
 
     def _take(self, pool: Pool) -> Link:
         deadline = time.monotonic() + self._settings.pool_timeout
+        if isinstance(pool, BlockingConnectionPool):
+            # It would wait as long as it was told, rather than as this store was; and does where another thread is faster.
+            while not pool.pool.qsize() and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+            if not pool.pool.qsize():
+                raise self._failures.no_connection()
         while True:
             try:
                 connection = pool.get_connection()
