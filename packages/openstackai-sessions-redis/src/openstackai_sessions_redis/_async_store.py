@@ -27,7 +27,7 @@ from openstackai_sessions_core.backend import (
     Snapshot,
     check_payload,
 )
-from openstackai_sessions_redis._async_wire import AsyncClient, AsyncWires, Reply, check_client
+from openstackai_sessions_redis._async_wire import AsyncClient, AsyncWires, Reply, check_client, reads_answers
 from openstackai_sessions_redis._durability import ASK_CONFIG, ASK_INFO, judge
 from openstackai_sessions_redis._format import (
     Page,
@@ -175,6 +175,7 @@ class AsyncRedisStore(AsyncBaseStore):
 
     # -- Writes -----------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=True)
     async def append(
         self,
         session_id: str,
@@ -187,6 +188,7 @@ class AsyncRedisStore(AsyncBaseStore):
         ids = [message.id for message in messages]
         return append_outcome(await self._write(script, session_id, op, ttl, arguments, ids=ids), messages)
 
+    @reads_answers(write=True)
     async def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""
         while True:
@@ -198,9 +200,11 @@ class AsyncRedisStore(AsyncBaseStore):
             check_payload(record(element, int(base), "the newest message"))
             checked = sha1(element, usedforsecurity=False).hexdigest().encode()
 
+    @reads_answers(write=True)
     async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         return plain_outcome(await self._write("clear", session_id, op, ttl, []))
 
+    @reads_answers(write=True)
     async def write_metadata(
         self,
         session_id: str,
@@ -215,6 +219,7 @@ class AsyncRedisStore(AsyncBaseStore):
         arguments += [key.encode() for key in removed]
         return plain_outcome(await self._write("metadata", session_id, op, ttl, arguments))
 
+    @reads_answers(write=True)
     async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
         if bucket_of(encoded) not in self._permitted:
@@ -237,6 +242,7 @@ class AsyncRedisStore(AsyncBaseStore):
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
         return plain_outcome(reply)
 
+    @reads_answers(write=True)
     async def delete(self, session_id: str, op: Operation) -> Outcome:
         return plain_outcome(await self._write("delete", session_id, op, None, []))
 
@@ -281,6 +287,7 @@ class AsyncRedisStore(AsyncBaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         for size in SIZES:
@@ -344,6 +351,7 @@ class AsyncRedisStore(AsyncBaseStore):
                 pass
         raise AssertionError("a plain reply is not unpacked")
 
+    @reads_answers(write=False)
     async def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         records: list[Record] = []
@@ -357,6 +365,7 @@ class AsyncRedisStore(AsyncBaseStore):
                 return records
             after = records[-1].position
 
+    @reads_answers(write=False)
     async def head(self, session_id: str) -> Head | None:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         reply = await self._call(SCRIPTS["head"], keys, [], write=False)
@@ -364,6 +373,7 @@ class AsyncRedisStore(AsyncBaseStore):
             refuse(reply, session_id, None, (), self.limits)
         return head(reply) if reply else None
 
+    @reads_answers(write=False)
     async def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         if keys is not None and not keys:
             return {}
@@ -378,6 +388,7 @@ class AsyncRedisStore(AsyncBaseStore):
             return _pairs(reply)
         return {key: value for key, value in zip(keys, reply, strict=True) if value is not None}
 
+    @reads_answers(write=False)
     async def load(self, session_id: str) -> Snapshot | None:
         keys = session_keys(self._settings.prefix, session_id.encode())
         for size in SIZES:
@@ -407,6 +418,7 @@ class AsyncRedisStore(AsyncBaseStore):
 
     # -- The store --------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     async def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         listing = Listing(prefix.encode(), None if after is None else after.encode(), limit)
         size = b"%d" % listing.size
@@ -442,6 +454,7 @@ class AsyncRedisStore(AsyncBaseStore):
         ]
         return sorted(found, key=lambda info: info.id)
 
+    @reads_answers(write=False)
     async def purge(self) -> int:
         purged = 0
         waiting = [bucket_keys(self._settings.prefix, bucket) for bucket in range(BUCKETS)]
@@ -451,12 +464,13 @@ class AsyncRedisStore(AsyncBaseStore):
             waiting = [keys for keys, count in zip(waiting, counts, strict=True) if count == PURGE_STEP]
         return purged
 
+    @reads_answers(write=False)
     async def durability(self) -> Durability:
         """What the server says of itself; a warning, once, says what to change where conversations may be lost."""
         found = judge(await self._ask_nodes(ASK_INFO), await self._ask_nodes(ASK_CONFIG))
         if found.advice and not self._warned:
             self._warned = True
-            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=2)
+            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=3)
         return found.durability
 
     async def _ask_nodes(self, command: tuple[bytes, ...]) -> list[Reply]:

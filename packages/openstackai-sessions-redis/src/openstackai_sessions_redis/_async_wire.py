@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
@@ -19,13 +20,13 @@ from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import Failures
+from openstackai_sessions_redis._errors import MISREADINGS, Failures, misread
 from openstackai_sessions_redis._lane import ERRORS, Lane, Reply
 from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
-__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client"]
+__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client", "reads_answers"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 AsyncClient: TypeAlias = Redis | RedisCluster
@@ -33,6 +34,9 @@ AsyncClient: TypeAlias = Redis | RedisCluster
 # A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
 ClusterClient: TypeAlias = Any
 Node: TypeAlias = Any
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_REDIRECTIONS = 8
 
@@ -42,6 +46,27 @@ def check_client(value: object) -> None:
     if not isinstance(value, (Redis, RedisCluster)):
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise ValidationError(f"client must be a redis.asyncio.Redis or redis.asyncio.RedisCluster, not {kind}")
+
+
+def reads_answers(
+    *, write: bool
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """For a store's method that takes answers apart: what cannot be read is the server's fault, and said so."""
+
+    def wrap(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await method(*args, **kwargs)
+            except MISREADINGS as error:
+                failure = misread(error, write=write)
+                if failure is error:
+                    raise
+            raise failure
+
+        return call
+
+    return wrap
 
 
 class AsyncWire:

@@ -27,7 +27,7 @@ from openstackai_sessions_core import (
     StorageFullError,
 )
 
-__all__ = ["ANSWERS", "DRIVER_ERRORS", "Failures", "answered"]
+__all__ = ["ANSWERS", "DRIVER_ERRORS", "MISREADINGS", "Failures", "answered", "misread"]
 
 # What a driver raises while it connects, sends or waits.
 DRIVER_ERRORS = (RedisError, RedisClusterException, OSError, EOFError)
@@ -41,7 +41,9 @@ CODE = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|WRONGTYPE|NOPERM|NOAUTH|WRONGPASS)\b"
 )
 # How a server says NOPERM of a command within a script.
-NOT_PERMITTED = re.compile(r"can't run this command|can't access at least one|this user has no permissions", re.IGNORECASE)
+NOT_PERMITTED = re.compile(
+    r"can't run this command|can't access at least one|this user has no permissions", re.IGNORECASE
+)
 UNREADABLE = re.compile(r"openstackai-unreadable (-?\d+)")
 # So short a secret may be anywhere in a text: to replace it would say where, and nothing would be left to read.
 LONGEST_UNSURE = 3
@@ -98,7 +100,9 @@ class Failures:
         if any(isinstance(one, CREDENTIALS) for one in (error, error.__cause__)):
             return self.raised(BackendError(f"{self.place} refused the credentials: {text}"), error)
         if any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error)):
-            return self.raised(BackendError(f"{self.place} shows a certificate that is not to be trusted: {text}"), error)
+            return self.raised(
+                BackendError(f"{self.place} shows a certificate that is not to be trusted: {text}"), error
+            )
         return self.raised(BackendUnavailableError(f"{self.place} cannot be reached: {text}"), error)
 
     def no_connection(self) -> PoolTimeoutError:
@@ -147,6 +151,20 @@ class Failures:
 def answered(error: BaseException) -> bool:
     """Whether a connection's failure was the server's answer: it has applied nothing."""
     return isinstance(error, ANSWERS) or isinstance(error.__context__, ReadOnlyReply)
+
+
+# What comes of taking an answer apart that none of the scripts gives.
+MISREADINGS = (ValueError, TypeError, AttributeError, LookupError, AssertionError)
+
+
+def misread(error: Exception, *, write: bool) -> SessionError:
+    """Our error for an answer that is not of Redis, or for one of ours that was one of these already."""
+    if isinstance(error, SessionError):
+        return error
+    kind = OutcomeUnknownError if write else BackendError
+    failure = kind("the server gave an answer that cannot be of Redis; what listens there, or stands between?")
+    failure.__cause__ = error
+    return failure
 
 
 def _chain(error: BaseException) -> list[BaseException]:

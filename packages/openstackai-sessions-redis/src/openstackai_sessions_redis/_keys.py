@@ -15,7 +15,16 @@ from zlib import crc32
 
 from openstackai_sessions_core import ValidationError
 
-__all__ = ["BUCKETS", "SessionKeys", "bucket_keys", "bucket_of", "check_prefix", "permissions_key", "session_keys", "staging_keys"]
+__all__ = [
+    "BUCKETS",
+    "SessionKeys",
+    "bucket_keys",
+    "bucket_of",
+    "check_prefix",
+    "permissions_key",
+    "session_keys",
+    "staging_keys",
+]
 
 BUCKETS = 256
 SLOTS = 16_384

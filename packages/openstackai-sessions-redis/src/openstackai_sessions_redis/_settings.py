@@ -46,7 +46,6 @@ NO_HOST = re.compile(r"[\x00-\x1f\x7f-\x9f\s/@?#]")
 NO_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]|%(?![0-9A-Fa-f]{2})")
 
 
-
 def _whole(text: str) -> int:
     """A number as one writes it; `int` takes `1_0`, ` 1` and other scripts' digits too."""
     if not re.fullmatch(r"-?[0-9]{1,20}", text):
@@ -112,7 +111,9 @@ class Settings:
             value = getattr(self, name)
             if value is not None:
                 _check_text(name, value)
-        if self.unix_socket_path is not None and ("://" in self.unix_socket_path or CONTROL.search(self.unix_socket_path)):
+        if self.unix_socket_path is not None and (
+            "://" in self.unix_socket_path or CONTROL.search(self.unix_socket_path)
+        ):
             raise ValidationError("unix_socket_path must be the path of a socket; pass a URL as url=")
         _check_whole("db", self.db, 0, 2**31 - 1)
         for name in ("ssl", "cluster"):

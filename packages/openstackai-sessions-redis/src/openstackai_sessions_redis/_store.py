@@ -59,7 +59,7 @@ from openstackai_sessions_redis._listing import Listing
 from openstackai_sessions_redis._scripts import SCRIPTS, Script, pack
 from openstackai_sessions_redis._settings import Settings, settings_of
 from openstackai_sessions_redis._shared import Shared
-from openstackai_sessions_redis._wire import Client, Reply, Wires, check_client
+from openstackai_sessions_redis._wire import Client, Reply, Wires, check_client, reads_answers
 
 __all__ = ["RedisSession", "RedisStore", "open_redis_store"]
 
@@ -176,6 +176,7 @@ class RedisStore(BaseStore):
 
     # -- Writes -----------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=True)
     def append(
         self,
         session_id: str,
@@ -188,6 +189,7 @@ class RedisStore(BaseStore):
         ids = [message.id for message in messages]
         return append_outcome(self._write(script, session_id, op, ttl, arguments, ids=ids), messages)
 
+    @reads_answers(write=True)
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""
         while True:
@@ -199,9 +201,11 @@ class RedisStore(BaseStore):
             check_payload(record(element, int(base), "the newest message"))
             checked = sha1(element, usedforsecurity=False).hexdigest().encode()
 
+    @reads_answers(write=True)
     def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         return plain_outcome(self._write("clear", session_id, op, ttl, []))
 
+    @reads_answers(write=True)
     def write_metadata(
         self,
         session_id: str,
@@ -216,6 +220,7 @@ class RedisStore(BaseStore):
         arguments += [key.encode() for key in removed]
         return plain_outcome(self._write("metadata", session_id, op, ttl, arguments))
 
+    @reads_answers(write=True)
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
         if bucket_of(encoded) not in self._permitted:
@@ -238,6 +243,7 @@ class RedisStore(BaseStore):
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
         return plain_outcome(reply)
 
+    @reads_answers(write=True)
     def delete(self, session_id: str, op: Operation) -> Outcome:
         return plain_outcome(self._write("delete", session_id, op, None, []))
 
@@ -282,6 +288,7 @@ class RedisStore(BaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         for size in SIZES:
@@ -343,6 +350,7 @@ class RedisStore(BaseStore):
                 pass
         raise AssertionError("a plain reply is not unpacked")
 
+    @reads_answers(write=False)
     def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         records: list[Record] = []
@@ -356,6 +364,7 @@ class RedisStore(BaseStore):
                 return records
             after = records[-1].position
 
+    @reads_answers(write=False)
     def head(self, session_id: str) -> Head | None:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         reply = self._call(SCRIPTS["head"], keys, [], write=False)
@@ -363,6 +372,7 @@ class RedisStore(BaseStore):
             refuse(reply, session_id, None, (), self.limits)
         return head(reply) if reply else None
 
+    @reads_answers(write=False)
     def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         if keys is not None and not keys:
             return {}
@@ -377,6 +387,7 @@ class RedisStore(BaseStore):
             return _pairs(reply)
         return {key: value for key, value in zip(keys, reply, strict=True) if value is not None}
 
+    @reads_answers(write=False)
     def load(self, session_id: str) -> Snapshot | None:
         keys = session_keys(self._settings.prefix, session_id.encode())
         for size in SIZES:
@@ -406,6 +417,7 @@ class RedisStore(BaseStore):
 
     # -- The store --------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         listing = Listing(prefix.encode(), None if after is None else after.encode(), limit)
         size = b"%d" % listing.size
@@ -441,6 +453,7 @@ class RedisStore(BaseStore):
         ]
         return sorted(found, key=lambda info: info.id)
 
+    @reads_answers(write=False)
     def purge(self) -> int:
         purged = 0
         waiting = [bucket_keys(self._settings.prefix, bucket) for bucket in range(BUCKETS)]
@@ -450,12 +463,13 @@ class RedisStore(BaseStore):
             waiting = [keys for keys, count in zip(waiting, counts, strict=True) if count == PURGE_STEP]
         return purged
 
+    @reads_answers(write=False)
     def durability(self) -> Durability:
         """What the server says of itself; a warning, once, says what to change where conversations may be lost."""
         found = judge(self._ask_nodes(ASK_INFO), self._ask_nodes(ASK_CONFIG))
         if found.advice and not self._warned:
             self._warned = True
-            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=2)
+            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=3)
         return found.durability
 
     def _ask_nodes(self, command: tuple[bytes, ...]) -> list[Reply]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
@@ -25,13 +26,13 @@ from redis.retry import Retry
 from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures, answered
+from openstackai_sessions_redis._errors import DRIVER_ERRORS, MISREADINGS, NO_CONNECTION, Failures, answered, misread
 from openstackai_sessions_redis._pool import Link, ThreadPool
 from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
-__all__ = ["Client", "Reply", "Wire", "Wires", "check_client"]
+__all__ = ["Client", "Reply", "Wire", "Wires", "check_client", "reads_answers"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 Client: TypeAlias = Redis | RedisCluster
@@ -46,6 +47,9 @@ Node: TypeAlias = Any
 # Where connections come from: a pool of ours, or the driver's, of a client of the caller's or of a cluster.
 Pool: TypeAlias = "ThreadPool | ConnectionPool"
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MAX_REDIRECTIONS = 8
 PAUSE = 0.005
 
@@ -55,6 +59,25 @@ def check_client(value: object) -> None:
     if not isinstance(value, (Redis, RedisCluster)):
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise ValidationError(f"client must be a redis.Redis or redis.RedisCluster, not {kind}")
+
+
+def reads_answers(*, write: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """For a store's method that takes answers apart: what cannot be read is the server's fault, and said so."""
+
+    def wrap(method: Callable[P, T]) -> Callable[P, T]:
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return method(*args, **kwargs)
+            except MISREADINGS as error:
+                failure = misread(error, write=write)
+                if failure is error:
+                    raise
+            raise failure
+
+        return call
+
+    return wrap
 
 
 class Wire:
