@@ -111,10 +111,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None:
                 _check_text(name, value)
-        if self.unix_socket_path is not None and (
-            "://" in self.unix_socket_path or CONTROL.search(self.unix_socket_path)
-        ):
-            raise ValidationError("unix_socket_path must be the path of a socket; pass a URL as url=")
+        _check_socket(self.unix_socket_path)
         _check_whole("db", self.db, 0, 2**31 - 1)
         for name in ("ssl", "cluster"):
             if type(getattr(self, name)) is not bool:
@@ -268,6 +265,11 @@ def _check_host(value: object) -> None:
     _check_text("host", value)
     if NO_HOST.search(str(value)):
         raise ValidationError("host must be a host name or address; pass a URL as url=")
+
+
+def _check_socket(path: str | None) -> None:
+    if path is not None and ("://" in path or CONTROL.search(path)):
+        raise ValidationError("unix_socket_path must be the path of a socket; pass a URL as url=")
 
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:

@@ -163,6 +163,8 @@ class RedisStore(BaseStore):
         self._warned = False
         # The buckets that this store is known to be permitted to write to.
         self._permitted: set[int] = set()
+        # The scripts that the server knew, or was told.
+        self._known: set[Script] = set()
 
     @property
     def settings(self) -> Settings:
@@ -274,7 +276,7 @@ class RedisStore(BaseStore):
                 return reply
 
     def _permit(self, session_id: bytes) -> None:
-        """Before the first write, see that every command of it is permitted: one refused in its midst undoes nothing."""
+        """See that every command of a write is permitted: where one is refused in its midst, Redis undoes nothing."""
         key = permissions_key(self._settings.prefix, session_id)
         if self._call(SCRIPTS["permissions"], (key,), [], write=False) == b"+":
             # The nodes of a cluster each have users of their own.
@@ -495,17 +497,18 @@ class RedisStore(BaseStore):
         wire = self._wires.get()
         reply = (wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
-            # A server that has started anew does not know the scripts; this tells it. It may have other users too.
-            self._permitted.clear()
-            if write:
+            # A server that has started anew does not know the scripts; this tells it.
+            if write and script in self._known:
+                # It may have other users than it had.
                 self._permit(arguments[SESSION_ID])
             whole = script.command(keys, arguments, whole=True)
             reply = (wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
-            if write:
-                # The permissions may have changed: look at them before the next write.
-                self._permitted.clear()
+            # The permissions may have changed: look at them before the next write.
+            self._permitted.clear()
             raise wire.failures.refused(reply)
+        if write:
+            self._known.add(script)
         return reply
 
     def _each(self, script: Script, calls: Sequence[tuple[tuple[bytes, ...], list[bytes]]]) -> list[Reply]:

@@ -189,7 +189,7 @@ class Wire:
     def _take(self, pool: Pool) -> Link:
         deadline = time.monotonic() + self._settings.pool_timeout
         if isinstance(pool, BlockingConnectionPool):
-            # It would wait as long as it was told, rather than as this store was; and does where another thread is faster.
+            # It would wait as long as it was told, not this store; and does where another thread is faster.
             while not pool.pool.qsize() and time.monotonic() < deadline:
                 time.sleep(PAUSE)
             if not pool.pool.qsize():
