@@ -1035,7 +1035,7 @@ def test_a_user_with_the_documented_permissions_can_do_everything(server: Server
 async def test_a_write_that_is_not_permitted_in_full_leaves_nothing_behind(server: Server, missing: str) -> None:
     with server.client() as client:
         RedisStore(port=server.port).session("old").add_message("user", "x", id="mine")
-        before = {key: client.dump(key) for key in client.keys()}
+        before = {key: client.dump(key) for key in client.scan_iter()}
         client.execute_command("ACL", "SETUSER", "app", "on", f">{CANARY}", "~*", "+@all", f"-{missing}")
         arguments: dict[str, Any] = {"port": server.port, "username": "app", "password": CANARY}
         refused = RedisStore(**arguments).session("new")
@@ -1057,7 +1057,7 @@ async def test_a_write_that_is_not_permitted_in_full_leaves_nothing_behind(serve
             async with AsyncRedisStore(**arguments) as store:
                 with pytest.raises(BackendError, match="the docs list the permissions needed"):
                     await store.session(name).add_message("user", "y")
-        assert {key: client.dump(key) for key in client.keys()} == before
+        assert {key: client.dump(key) for key in client.scan_iter()} == before
         client.execute_command("ACL", "SETUSER", "app", "+@all")
         assert refused.add_message("user", "y").position == 1, "what was granted meanwhile counts at once"
 
