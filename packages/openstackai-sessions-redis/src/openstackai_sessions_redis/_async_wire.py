@@ -59,9 +59,10 @@ def reads_answers(
             try:
                 return await method(*args, **kwargs)
             except MISREADINGS as error:
-                failure = misread(error, write=write)
-                if failure is error:
+                if isinstance(error, SessionError):
+                    # One of ours that is one of these too.
                     raise
+                failure = misread(error, write=write)
             raise failure
 
         return call

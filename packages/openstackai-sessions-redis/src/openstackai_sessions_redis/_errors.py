@@ -158,9 +158,7 @@ MISREADINGS = (ValueError, TypeError, AttributeError, LookupError, AssertionErro
 
 
 def misread(error: Exception, *, write: bool) -> SessionError:
-    """Our error for an answer that is not of Redis, or for one of ours that was one of these already."""
-    if isinstance(error, SessionError):
-        return error
+    """Our error for an answer that is not of Redis."""
     kind = OutcomeUnknownError if write else BackendError
     failure = kind("the server gave an answer that cannot be of Redis; what listens there, or stands between?")
     failure.__cause__ = error
