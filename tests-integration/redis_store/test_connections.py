@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,19 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def variables_shown(error: BaseException) -> str:
+    """What tools show that print the variables of every frame; but not of this file, whose own hold the password."""
+    shown: list[str] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            frames = traceback.TracebackException.from_exception(one, capture_locals=True).stack
+            shown += [repr(frame.locals) for frame in frames if frame.filename != __file__]
+            waiting += [one.__cause__, one.__context__]
+    return "\n".join(shown)
 
 
 # -- How many ---------------------------------------------------------------------------------------------------------
@@ -1132,7 +1146,7 @@ def test_a_password_is_shown_nowhere(server: Server, caplog: pytest.LogCaptureFi
                     errors.append(caught.value)
             asyncio.run(on_a_loop(**arguments))
     assert len(errors) == 8 * len(places)
-    shown += "".join(everything_shown(error) for error in errors) + caplog.text
+    shown += "".join(everything_shown(error) + variables_shown(error) for error in errors) + caplog.text
     # The lines of this file that a traceback quotes hold the name only.
     for form in (CANARY, quoted, "c4n4ry"):
         assert form not in shown
@@ -1182,7 +1196,7 @@ def test_a_password_is_shown_nowhere_when_the_pool_is_empty_or_the_server_dies(
     assert {type(error) for error in errors} == {
         PoolTimeoutError, OutcomeUnknownError, BackendUnavailableError, TypeError,
     }  # fmt: skip
-    shown += [everything_shown(error) for error in errors if error is not None]
+    shown += [everything_shown(error) + variables_shown(error) for error in errors if error is not None]
     shown += [f"{record.getMessage()} {record.args!r} {record.exc_info!r}" for record in caplog.records]
     assert not [text for text in shown if CANARY in text or "c4n4ry" in text]
 

@@ -18,9 +18,6 @@ def everything_shown(error: BaseException) -> str:
         seen.add(id(one))
         shown += [str(one), repr(one), repr(one.args), repr(vars(one))]
         shown += traceback.format_exception(one)
-        # As tools do that show the variables of every frame; the innermost are the library's and the driver's.
-        frames = traceback.TracebackException.from_exception(one, capture_locals=True).stack
-        shown += [repr(frame.locals) for frame in frames if "tests-integration" not in frame.filename]
         try:
             shown.append(pickle.dumps(one).decode("latin-1"))
         except Exception as refusal:  # noqa: BLE001 - not every error of a driver can be sent
