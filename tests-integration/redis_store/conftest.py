@@ -132,8 +132,14 @@ async def async_store(place: RedisPlace) -> AsyncIterator[AsyncBaseStore]:
         yield store
 
 
+# For tests of what differs between servers: with INTEGRATION_FULL=1 they run on every one found.
+on_every_server = pytest.mark.parametrize(
+    "server", [*binaries()] if FULL else [None], ids=lambda binary: binary.name if binary else "any", indirect=True
+)
+
+
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that the test may break."""
-    with Server(need_binary()) as server:
+    with Server(getattr(request, "param", None) or need_binary()) as server:
         yield server

@@ -13,15 +13,18 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
 
 from openstackai_sessions_core import (
     BackendError,
@@ -36,7 +39,7 @@ from openstackai_sessions_core import (
     ValidationError,
 )
 from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
-from redis_store.conftest import RedisPlace
+from redis_store.conftest import RedisPlace, on_every_server
 from servers.redis import Server, free_port
 from servers.shown import everything_shown
 
@@ -54,6 +57,19 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def variables_shown(error: BaseException) -> str:
+    """What tools show that print the variables of every frame; but not of this file, whose own hold the password."""
+    shown: list[str] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            frames = traceback.TracebackException.from_exception(one, capture_locals=True).stack
+            shown += [repr(frame.locals) for frame in frames if frame.filename != __file__]
+            waiting += [one.__cause__, one.__context__]
+    return "\n".join(shown)
 
 
 # -- How many ---------------------------------------------------------------------------------------------------------
@@ -128,6 +144,36 @@ async def test_closing_an_async_store_closes_its_connections(server: Server) -> 
         await store.close()
     assert connected(server) == 0
     assert len(asyncio.all_tasks()) == before
+
+
+def test_closing_the_store_that_handles_share_closes_it_for_none_of_them(server: Server) -> None:
+    one, other = (RedisSession(port=server.port, session_id=id) for id in ("one", "other"))
+    one.add_message("user", "x")
+    shared: Any = one.store
+    shared.close()
+    assert connected(server) == 0
+    assert other.add_message("user", "x").position == 1
+    with shared as store:
+        assert store.session("one").count() == 1
+    assert connected(server) == 0
+    assert RedisSession(port=server.port, session_id="one").count() == 1
+
+
+async def test_closing_the_async_store_that_handles_share_closes_it_for_none_of_them(server: Server) -> None:
+    one, other = (AsyncRedisSession(port=server.port, session_id=id) for id in ("one", "other"))
+    await one.add_message("user", "x")
+    shared: Any = one.store
+    await shared.close()
+    assert connected(server) == 0
+    under_way = [asyncio.ensure_future(other.add_message("user", n)) for n in range(100)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+        await shared.close()
+    assert sorted([(await message).position for message in under_way]) == list(range(1, 101))
+    async with shared as store:
+        assert await store.session("one").count() == 1
+    assert connected(server) == 0
+    assert await AsyncRedisSession(port=server.port, session_id="one").count() == 1
 
 
 # -- Pools ------------------------------------------------------------------------------------------------------------
@@ -205,13 +251,14 @@ def test_what_is_written_while_the_loop_is_shut_down_is_taken(server: Server, mo
 
 @pytest.mark.parametrize("pool_class", [redis.ConnectionPool, redis.BlockingConnectionPool])
 def test_a_full_pool_of_the_callers_is_waited_for(server: Server, pool_class: Any) -> None:
-    kwargs: dict[str, Any] = {"timeout": 0.3} if pool_class is redis.BlockingConnectionPool else {}
-    client = redis.Redis(connection_pool=pool_class(port=server.port, max_connections=1, **kwargs))
+    client = redis.Redis(connection_pool=pool_class(port=server.port, max_connections=1))
     store = RedisStore(client=client, pool_timeout=0.3)
     pool: Any = client.connection_pool
     taken = pool.get_connection()
+    begun = time.monotonic()
     with pytest.raises(PoolTimeoutError):
         store.session("s").count()
+    assert time.monotonic() - begun < 5
     threading.Timer(0.1, pool.release, [taken]).start()
     assert store.session("s").count() == 0
     store.close()
@@ -219,9 +266,10 @@ def test_a_full_pool_of_the_callers_is_waited_for(server: Server, pool_class: An
     client.close()
 
 
-async def test_a_full_async_pool_of_the_callers_is_waited_for(server: Server) -> None:
-    client = redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool(port=server.port, max_connections=1))
-    store = AsyncRedisStore(client=client, pool_timeout=0.3)
+@pytest.mark.parametrize("pool_class", [redis.asyncio.ConnectionPool, redis.asyncio.BlockingConnectionPool])
+async def test_a_full_async_pool_of_the_callers_is_waited_for(server: Server, pool_class: Any) -> None:
+    client = redis.asyncio.Redis(connection_pool=pool_class(port=server.port, max_connections=1))
+    store = AsyncRedisStore(client=client, pool_timeout=0.3, connect_timeout=0.3)
     pool: Any = client.connection_pool
     taken = await pool.get_connection()
     with pytest.raises(PoolTimeoutError):
@@ -364,8 +412,8 @@ class Front:
             while sent := client.recv(65536):
                 behind.sendall(sent)
                 reply = behind.recv(65536)
-                if b"EVAL" in sent:
-                    reply = reply[:1] if self.reply is None else self.reply
+                if b"EVAL" in sent and b"}:permissions" not in sent:
+                    reply = reply[:1] if self.reply is None else self.reply * max(1, sent.count(b"EVALSHA"))
                 client.sendall(reply)
 
     def __exit__(self, *_: object) -> None:
@@ -386,6 +434,38 @@ async def test_what_is_no_reply_is_a_broken_connection(server: Server, garbage: 
                 await store.session("s").count()
             with pytest.raises(OutcomeUnknownError):
                 await store.session("s").add_message("user", "x")
+
+
+@pytest.mark.parametrize(
+    "answer", [b":5\r\n", b"$-1\r\n", b"*0\r\n", b"$3\r\nabc\r\n", b"$4\r\n!idx\r\n", b"$0\r\n\r\n", b"*1\r\n*0\r\n"]
+)
+async def test_an_answer_that_no_script_gives_is_an_error_of_ours(server: Server, answer: bytes) -> None:
+    RedisStore(port=server.port).session("s").add_message("user", "x")
+    RedisStore(port=server.port).session("s").get_messages()
+    written = {"add_message", "pop_message", "clear", "set", "import_data", "delete"}
+    document = RedisStore(port=server.port).session("s").export()
+    arguments: dict[str, tuple[Any, ...]] = {"add_message": ("user", "x"), "set": ("k", 1), "import_data": (document,)}
+    names = [*sorted(written), "get_messages", "export", "count", "metadata", "purge_expired", "list_sessions"]
+    with Front(server, answer) as port:
+        async with AsyncRedisStore(port=port, retry_timeout=0, timeout=2) as async_store:
+            store = RedisStore(port=port, retry_timeout=0, timeout=2)
+            for name in names:
+                of_store = name in ("purge_expired", "list_sessions")
+                outcomes: list[object] = []
+                try:
+                    outcomes.append(getattr(store if of_store else store.session("s"), name)(*arguments.get(name, ())))
+                except SessionError as error:
+                    outcomes.append(error)
+                place = async_store if of_store else async_store.session("s")
+                try:
+                    outcomes.append(await getattr(place, name)(*arguments.get(name, ())))
+                except SessionError as error:
+                    outcomes.append(error)
+                # Of the readings, some are the answer for a session that is not there, or is of a newer layout.
+                for outcome in outcomes if name in written else ():
+                    assert isinstance(outcome, OutcomeUnknownError), (name, outcome)
+                    assert "cannot be of Redis" in str(outcome)
+            store.close()
 
 
 def test_a_reply_that_stops_in_its_midst_is_not_waited_for_for_ever(server: Server) -> None:
@@ -423,6 +503,76 @@ def test_an_open_connection_waits_as_long_as_an_exchange_may_take(server: Server
         client.client_pause(800)
         session.add_message("user", "y")
     assert session.count() == 2
+
+
+class Refusal(Front):
+    """A server that, once `armed`, answers the first script of what it is sent with an error, and does the others."""
+
+    armed = False
+
+    def _carry(self, client: socket.socket, behind: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while sent := client.recv(1 << 20):
+                if self.armed and b"EVALSHA" in sent:
+                    self.armed = False
+                    client.sendall(self.reply or b"")
+                    _, _, sent = sent[1:].partition(b"\r\n*")
+                    sent = sent and b"*" + sent
+                if sent:
+                    behind.sendall(sent)
+                    client.sendall(behind.recv(1 << 20))
+
+
+async def test_a_call_that_is_refused_in_a_batch_leaves_the_others_their_own_answers(server: Server) -> None:
+    front = Refusal(server, b"-LOADING the data\r\n")
+    with front as port:
+        store = AsyncRedisStore(port=port, max_connections=1, retry_timeout=0)
+        await store.session("s").add_message("user", "x")
+        front.armed = True
+        calls = [store.session("s").add_message("user", n) for n in range(4)]
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(done[0], BackendUnavailableError)
+        assert [one.content for one in done[1:] if not isinstance(one, BaseException)] == [1, 2, 3]
+        assert await store.session("s").count() == 4
+        await store.close()
+
+
+async def test_an_answer_by_which_the_driver_leaves_a_server_is_no_answer_to_the_calls_behind_it(
+    server: Server,
+) -> None:
+    front = Refusal(server, b"-READONLY You can't write against a read only replica.\r\n")
+    with front as port:
+        sentinel: Any = redis.asyncio.sentinel.Sentinel([])  # type: ignore[no-untyped-call] # by the driver
+
+        async def discover(*_: object, **__: object) -> tuple[str, int]:
+            return "127.0.0.1", port
+
+        sentinel.discover_master = discover
+        client: Any = sentinel.master_for("name")
+        async with AsyncRedisStore(client=client, max_connections=1, retry_timeout=0) as store:
+            await store.session("s").add_message("user", "x")
+            front.armed = True
+            calls = [store.session("s").add_message("user", n) for n in range(4)]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(one) for one in done] == [BackendUnavailableError] + [OutcomeUnknownError] * 3
+            assert await store.session("s").count() == 4
+        await client.aclose()
+
+
+async def test_purging_is_tried_again_when_its_reply_is_lost(server: Server) -> None:
+    RedisStore(port=server.port).purge_expired()  # so that the server knows the script
+    for number in range(3):
+        RedisStore(port=server.port).session(f"s{number}", ttl=0.05).set("k", 1)
+    await asyncio.sleep(0.1)
+    cutter = Cutter(server.port, every=1)
+    try:
+        with pytest.raises(BackendUnavailableError):
+            RedisStore(port=cutter.port, retry_timeout=0.2).purge_expired()
+        with pytest.raises(BackendUnavailableError):
+            await AsyncRedisStore(port=cutter.port, retry_timeout=0.2).purge_expired()
+    finally:
+        cutter.close()
+    assert RedisStore(port=server.port).purge_expired() == 0, "the first attempt did it"
 
 
 class BlackHole:
@@ -760,6 +910,7 @@ def test_a_restarted_server_is_found_again(server: Server) -> None:
     assert session.count() > 0, "what this server keeps in memory only is lost, the handle is not"
 
 
+@on_every_server
 def test_a_full_server_refuses_writes_and_answers_reads(server: Server) -> None:
     store = RedisStore(port=server.port)
     old, full = store.session("old", ttl=1000), store.session("full")
@@ -792,6 +943,7 @@ def test_a_full_server_refuses_writes_and_answers_reads(server: Server) -> None:
         client.config_set("maxmemory", 0)
 
 
+@on_every_server
 @pytest.mark.parametrize("side", ["sync", "async"])
 def test_a_replica_answers_reads_and_refuses_writes(server: Server, side: str) -> None:
     with server.client() as client:
@@ -861,6 +1013,7 @@ PERMISSIONS = """
 """
 
 
+@on_every_server
 def test_a_user_with_the_documented_permissions_can_do_everything(server: Server) -> None:
     with server.client() as client:
         client.execute_command(
@@ -891,6 +1044,57 @@ def test_a_user_with_the_documented_permissions_can_do_everything(server: Server
             store.session("s").get_messages()
 
 
+@on_every_server
+@pytest.mark.parametrize("missing", ["set", "zadd", "hset", "rpop", "rename", "pexpireat", "unlink", "pttl"])
+async def test_a_write_that_is_not_permitted_in_full_leaves_nothing_behind(server: Server, missing: str) -> None:
+    with server.client() as client:
+        RedisStore(port=server.port).session("old").add_message("user", "x", id="mine")
+        before = {key: client.dump(key) for key in client.scan_iter()}
+        client.execute_command("ACL", "SETUSER", "app", "on", f">{CANARY}", "~*", "+@all", f"-{missing}")
+        arguments: dict[str, Any] = {"port": server.port, "username": "app", "password": CANARY}
+        refused = RedisStore(**arguments).session("new")
+        with pytest.raises(BackendError):
+            refused.add_message("user", "y")
+        for name in ("old", "new"):
+            session = RedisStore(**arguments).session(name)
+            document: dict[str, Any] = session.export()
+            document["messages"].append({"id": "other", "created_at": "2026-01-01T00:00:00.000000Z", "data": {"n": 1}})
+            calls: list[Callable[[], object]] = [
+                partial(session.add_message, "user", "y"), partial(session.set, "k", 1),
+                partial(session.import_data, document), session.delete, session.clear, session.pop_message,
+            ]  # fmt: skip
+            for call in calls:
+                with pytest.raises(BackendError, match="the docs list the permissions needed") as caught:
+                    call()
+                assert type(caught.value) is BackendError
+                assert missing in str(caught.value).lower()
+            async with AsyncRedisStore(**arguments) as store:
+                with pytest.raises(BackendError, match="the docs list the permissions needed"):
+                    await store.session(name).add_message("user", "y")
+        assert {key: client.dump(key) for key in client.scan_iter()} == before
+        client.execute_command("ACL", "SETUSER", "app", "+@all")
+        assert refused.add_message("user", "y").position == 1, "what was granted meanwhile counts at once"
+
+
+def test_permissions_are_looked_at_once_and_again_on_a_server_that_has_started_anew(server: Server) -> None:
+    def asked() -> int:
+        with server.client() as client:
+            return int(client.info("commandstats")["cmdstat_persist"]["calls"])
+
+    session = RedisStore(port=server.port).session("s")
+    session.add_message("user", "x")
+    before = asked()
+    for number in range(20):
+        session.add_message("user", number)
+        RedisStore(port=server.port).session("s").count()
+    assert asked() == before
+    with server.client() as client:
+        client.script_flush()
+    session.add_message("user", "x")
+    assert asked() == before + 1
+
+
+@on_every_server
 def test_a_password_is_shown_nowhere(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "app", "on", ">right", "~*", "+@all", "-eval", "-evalsha")
@@ -942,7 +1146,7 @@ def test_a_password_is_shown_nowhere(server: Server, caplog: pytest.LogCaptureFi
                     errors.append(caught.value)
             asyncio.run(on_a_loop(**arguments))
     assert len(errors) == 8 * len(places)
-    shown += "".join(everything_shown(error) for error in errors) + caplog.text
+    shown += "".join(everything_shown(error) + variables_shown(error) for error in errors) + caplog.text
     # The lines of this file that a traceback quotes hold the name only.
     for form in (CANARY, quoted, "c4n4ry"):
         assert form not in shown
@@ -992,11 +1196,12 @@ def test_a_password_is_shown_nowhere_when_the_pool_is_empty_or_the_server_dies(
     assert {type(error) for error in errors} == {
         PoolTimeoutError, OutcomeUnknownError, BackendUnavailableError, TypeError,
     }  # fmt: skip
-    shown += [everything_shown(error) for error in errors if error is not None]
+    shown += [everything_shown(error) + variables_shown(error) for error in errors if error is not None]
     shown += [f"{record.getMessage()} {record.args!r} {record.exc_info!r}" for record in caplog.records]
     assert not [text for text in shown if CANARY in text or "c4n4ry" in text]
 
 
+@on_every_server
 def test_wrong_credentials_are_said_at_once(server: Server) -> None:
     with server.client() as client:
         client.config_set("requirepass", "right")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from typing import Any
 
 import pytest
+from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError
 
 from openstackai_sessions_core import ValidationError, open_async_store, open_store
 from openstackai_sessions_redis import AsyncRedisSession, AsyncRedisStore, RedisSession, RedisStore
+from openstackai_sessions_redis._errors import Failures
 
 CANARY = "c4n4ry-p@ss/word"
 
@@ -18,6 +21,13 @@ CANARY = "c4n4ry-p@ss/word"
     [
         ({"host": ""}, "host"),
         ({"host": b"localhost"}, "host"),
+        ({"host": f"redis://u:{CANARY}@127.0.0.1:6379"}, "pass a URL as url="),
+        ({"host": f"u:{CANARY}@127.0.0.1"}, "pass a URL as url="),
+        ({"host": "localhost/0"}, "pass a URL as url="),
+        ({"host": "local host"}, "pass a URL as url="),
+        ({"host": "localhost\n"}, "pass a URL as url="),
+        ({"unix_socket_path": f"unix://:{CANARY}@/run/redis.sock"}, "pass a URL as url="),
+        ({"unix_socket_path": "/run/redis\x1b.sock"}, "unix_socket_path"),
         ({"port": "6379"}, "port"),
         ({"port": 0}, "port"),
         ({"port": True}, "port"),
@@ -31,6 +41,7 @@ CANARY = "c4n4ry-p@ss/word"
         ({"cluster": "yes"}, "cluster"),
         ({"unix_socket_path": "/s", "ssl": True}, "unix_socket_path"),
         ({"client": object()}, "client"),
+        ({"client": []}, "client"),
         ({"max_connections": 0}, "max_connections"),
         ({"connect_timeout": 0}, "connect_timeout"),
         ({"pool_timeout": float("nan")}, "pool_timeout"),
@@ -57,11 +68,11 @@ CANARY = "c4n4ry-p@ss/word"
 )
 @pytest.mark.parametrize("kind", [RedisStore, AsyncRedisStore])
 def test_arguments_that_cannot_be_right_are_refused(kind: Any, arguments: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
-        kind(**arguments)
     session: Any = RedisSession if kind is RedisStore else AsyncRedisSession
-    with pytest.raises(ValidationError, match=says):
-        session(session_id="s", **arguments)
+    for make in (kind, partial(session, session_id="s")):
+        with pytest.raises(ValidationError, match=says) as caught:
+            make(**arguments)
+        assert CANARY not in str(caught.value)
 
 
 def test_arguments_are_told_apart_by_type_also_where_a_handle_like_it_exists() -> None:
@@ -125,6 +136,26 @@ def test_store_options_of_a_url_count() -> None:
         f"redis://{CANARY}\u2100@h",
         f"unix://{CANARY}/s",
         f"redis://:{CANARY}@",
+        f"redis://h\t?prefix={CANARY}",
+        f"redis://h\n/0?prefix={CANARY}",
+        f"redis://h ?prefix={CANARY}",
+        f"redis://:%zz{CANARY}@h",
+        "redis://:%FFc4n4ry@h",
+        "redis://:c4n4ry%@h",
+        "redis://h?prefix=%FF",
+        "redis://h?db=1_0",
+        "redis://h?db=%201",
+        "redis://h?db=+1",
+        "redis://h?db=\u0661",
+        "redis://h?timeout=1_0",
+        "redis://h?timeout=%201",
+        "redis://h?timeout=nan",
+        "redis://h?max_connections=",
+        "redis://h//1",
+        "redis://h/0#",
+        "redis://h%0A",
+        "redis://h%2Fi",
+        "unix:///run/%1b.sock",
     ],
 )
 def test_bad_urls_are_refused_and_not_quoted(url: str) -> None:
@@ -156,6 +187,23 @@ def test_nothing_shows_a_password() -> None:
             assert CANARY not in text
     with pytest.raises(TypeError, match="pickled"):
         store.__reduce__()
+
+
+@pytest.mark.parametrize("kind", [RedisStore, AsyncRedisStore])
+def test_a_store_that_could_not_be_made_can_be_shown(kind: Any) -> None:
+    assert repr(kind.__new__(kind)) == f"<{kind.__name__}, which could not be made>"
+
+
+def test_a_secret_of_three_letters_is_not_replaced_but_withheld() -> None:
+    failures = Failures("Redis at h", ("p",))
+    for error in (
+        failures.cut_off(BusyLoadingError("LOADING p"), write=True),
+        failures.unreachable(AuthenticationError("wrong username-password pair")),
+        failures.refused(ResponseError("ERR p")),
+    ):
+        assert str(error).endswith(": (the text is withheld: it holds a secret)")
+        assert error.__cause__ is None
+    assert Failures("Redis", ("four",)).scrub("is four, or 4") == "is ***, or 4"
 
 
 def test_equal_arguments_share_a_store_and_others_do_not() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
@@ -19,13 +20,13 @@ from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import Failures
+from openstackai_sessions_redis._errors import MISREADINGS, Failures, misread
 from openstackai_sessions_redis._lane import ERRORS, Lane, Reply
 from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
-__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client"]
+__all__ = ["AsyncClient", "AsyncWire", "AsyncWires", "Reply", "check_client", "reads_answers"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 AsyncClient: TypeAlias = Redis | RedisCluster
@@ -33,6 +34,9 @@ AsyncClient: TypeAlias = Redis | RedisCluster
 # A cluster's client and its nodes, whose types in the driver do not cover all that is done with them here.
 ClusterClient: TypeAlias = Any
 Node: TypeAlias = Any
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_REDIRECTIONS = 8
 
@@ -42,6 +46,28 @@ def check_client(value: object) -> None:
     if not isinstance(value, (Redis, RedisCluster)):
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise ValidationError(f"client must be a redis.asyncio.Redis or redis.asyncio.RedisCluster, not {kind}")
+
+
+def reads_answers(
+    *, write: bool
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """For a store's method that takes answers apart: what cannot be read is the server's fault, and said so."""
+
+    def wrap(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await method(*args, **kwargs)
+            except MISREADINGS as error:
+                if isinstance(error, SessionError):
+                    # One of ours that is one of these too.
+                    raise
+                failure = misread(error, write=write)
+            raise failure
+
+        return call
+
+    return wrap
 
 
 class AsyncWire:
@@ -68,6 +94,10 @@ class AsyncWire:
     @property
     def failures(self) -> Failures:
         return self._failures
+
+    @property
+    def is_cluster(self) -> bool:
+        return self._lane is None
 
     async def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
@@ -106,6 +136,13 @@ class AsyncWire:
             await pool.disconnect()
         if self._cluster is not None and self._settings.client is None:
             await self._cluster.aclose()
+
+    async def park(self) -> None:
+        """Close the connections made here, each after what it is at; they come back when they are needed."""
+        for lane in (self._lane, *(lane for _, lane in self._lanes.values())):
+            if lane is not None:
+                await lane.pause()
+        await self.rest()
 
     async def rest(self) -> None:
         """Close the connections made here that are idle; they come back when they are needed."""
@@ -276,6 +313,13 @@ class AsyncWires:
             wires = [(loop, wire) for loop, (wire, _) in self._wires.items() if loop.is_running()]
         for loop, wire in wires:
             loop.call_soon_threadsafe(_start, wire.rest())
+
+    async def park(self) -> None:
+        """Close the running loop's connections, each after what it is at; whoever needs one opens it again."""
+        with self._lock:
+            wire, _ = self._wires.get(asyncio.get_running_loop(), (None, None))
+        if wire is not None:
+            await wire.park()
 
     async def close(self) -> None:
         with self._lock:

@@ -247,6 +247,7 @@ def append_arguments(messages: Sequence[NewMessage]) -> tuple[str, list[bytes]]:
 def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
     """`=` before what was done earlier; then `+` or `-`, the first position, the time, and what was there already."""
     repeated = reply.startswith(b"=")
+    applied = _applied(reply, repeated)
     text, _, ids = reply[repeated:].partition(b"\n")
     first, now, *notes = text[1:].split(b" ")
     known: dict[int, tuple[int, int]] = {}
@@ -258,7 +259,7 @@ def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
     position, time = int(first), int(now)
     if not known:
         fresh = [Record(position + i, id, time, messages[i].data) for i, id in enumerate(kept)]
-        return Outcome(text[:1] == b"+", repeated, fresh if messages else [], [True] * len(messages))
+        return Outcome(applied, repeated, fresh if messages else [], [True] * len(messages))
     records: list[Record] = []
     added: list[bool] = []
     for index, message in enumerate(messages):
@@ -269,13 +270,20 @@ def append_outcome(reply: bytes, messages: Sequence[NewMessage]) -> Outcome:
             records.append(Record(position, kept[index], time, message.data))
             added.append(True)
             position += 1
-    return Outcome(text[:1] == b"+", repeated, records, added)
+    return Outcome(applied, repeated, records, added)
 
 
 def plain_outcome(reply: bytes) -> Outcome:
     """`+` where something was done, else `-`; `=` stands before what was done earlier."""
     repeated = reply.startswith(b"=")
-    return Outcome(reply[repeated : repeated + 1] == b"+", repeated)
+    return Outcome(_applied(reply, repeated), repeated)
+
+
+def _applied(reply: bytes, repeated: bool) -> bool:
+    sign = reply[repeated : repeated + 1]
+    if sign not in (b"+", b"-"):
+        raise ValueError("neither done nor left")
+    return sign == b"+"
 
 
 def pop_outcome(reply: bytes) -> Outcome:

@@ -15,7 +15,16 @@ from zlib import crc32
 
 from openstackai_sessions_core import ValidationError
 
-__all__ = ["BUCKETS", "SessionKeys", "bucket_keys", "bucket_of", "check_prefix", "session_keys", "staging_keys"]
+__all__ = [
+    "BUCKETS",
+    "SessionKeys",
+    "bucket_keys",
+    "bucket_of",
+    "check_prefix",
+    "permissions_key",
+    "session_keys",
+    "staging_keys",
+]
 
 BUCKETS = 256
 SLOTS = 16_384
@@ -87,6 +96,11 @@ def bucket_keys(prefix: str, bucket: int) -> tuple[bytes, bytes]:
     """The index of a bucket (its session ids in order) and its deadlines."""
     stem = _stems(prefix)[bucket]
     return stem + b"index", stem + b"deadlines"
+
+
+def permissions_key(prefix: str, session_id: bytes) -> bytes:
+    """Where a store tries, without a trace, whether it may write to the bucket of a session."""
+    return _stems(prefix)[crc32(session_id) % BUCKETS] + b"permissions"
 
 
 def staging_keys(prefix: str, session_id: bytes, attempt: bytes) -> tuple[bytes, bytes]:

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ConnectionError as NoConnectionError, ReadOnlyError, ResponseError
 
-from openstackai_sessions_core import SessionClosedError
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_core import SessionClosedError, SessionError
+from openstackai_sessions_redis._errors import ANSWERS, DRIVER_ERRORS, NO_CONNECTION, Failures, answered
 from openstackai_sessions_redis._settings import Settings
 
 __all__ = ["ERRORS", "Lane", "Link", "Pool", "Reply"]
@@ -34,6 +34,8 @@ ERRORS = (*DRIVER_ERRORS, asyncio.TimeoutError)
 
 class Pool(Protocol):
     """Where a lane borrows its connections."""
+
+    def can_get_connection(self) -> bool: ...
 
     async def get_connection(self) -> Link: ...
 
@@ -72,6 +74,7 @@ class Lane:
         self._starting = False
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
+        self._pauses = 0
 
     async def exchange(self, commands: Sequence[bytes], *, write: bool) -> list[Reply]:
         """Send commands and return their replies in order, errors among them."""
@@ -113,6 +116,12 @@ class Lane:
         if self._waiting:
             self._dispatch()
 
+    async def pause(self) -> None:
+        """Have each carrier give its connection back after what it is at; others take what comes later."""
+        self._pauses += 1
+        if self._carriers:
+            await asyncio.wait(self._carriers)
+
     async def close(self) -> None:
         """Refuse new calls, and wait for those under way."""
         self._closed = True
@@ -126,8 +135,9 @@ class Lane:
     async def _carry(self) -> None:
         connection: Link = None
         batch: list[_Call] = []
+        pauses = self._pauses
         try:
-            while batch := self._take():
+            while pauses == self._pauses and (batch := self._take()):
                 if connection is None:
                     connection = await self._connect(batch)
                 if connection is not None:
@@ -157,17 +167,19 @@ class Lane:
 
     async def _connect(self, batch: list[_Call]) -> Link:
         """A connection, or None: then the batch has failed, or waits again for other carriers."""
-        wait = self._settings.connect_timeout
-        if self._settings.client is not None:
-            wait += self._settings.pool_timeout
         while True:
-            try:
-                return await asyncio.wait_for(self._pool.get_connection(), wait)
-            except Exception as error:  # noqa: BLE001 - a credential provider of the caller's raises what it likes
-                if not str(error).startswith(NO_CONNECTION):
-                    for call in batch:
-                        call.fail(self._failures.unreachable(error))
-                    return None
+            # A blocking pool of the caller's would wait as long as it was told, rather than as this store was.
+            if self._pool.can_get_connection():
+                try:
+                    return await asyncio.wait_for(self._pool.get_connection(), self._settings.connect_timeout)
+                except Exception as error:  # noqa: BLE001 - a credential provider of the caller's raises what it likes
+                    full = str(error).startswith(NO_CONNECTION) or (
+                        isinstance(error, asyncio.TimeoutError) and not self._pool.can_get_connection()
+                    )
+                    if not full:
+                        for call in batch:
+                            call.fail(self._failures.unreachable(error))
+                        return None
             # The caller's own pool is full.
             now = time.monotonic()
             for call in batch:
@@ -188,6 +200,9 @@ class Lane:
             await connection.disconnect(nowait=True)
             for call in left:
                 call.fail(self._failures.cut_off(error, write=call.write))
+                if answered(error):
+                    # That was to the first; nobody reads what the others are answered.
+                    error = NoConnectionError("the connection was closed after another call's answer")
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -195,20 +210,28 @@ class Lane:
     async def _send_and_read(self, connection: Link, left: deque[_Call]) -> None:
         commands = [command for call in left for command in call.commands]
         await connection.send_packed_command([b"".join(commands)])
-        demoted = False
+        spent = False
         while left:
             call = left[0]
             replies: list[Reply] = []
+            failure: SessionError | None = None
             for _ in call.commands:
                 try:
-                    reply = await connection.read_response(disable_decoding=True)
+                    reply = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
                 except ResponseError as error:
                     reply = error
-                    demoted = demoted or isinstance(error, ReadOnlyError)
+                    # The name may lead to another server by now.
+                    spent = spent or isinstance(error, ReadOnlyError)
+                except ANSWERS as error:
+                    # The driver takes these for the connection's failure; the next answers can be read all the same.
+                    failure = failure or self._failures.cut_off(error, write=call.write)
+                    spent = True
+                    reply = None
                 replies.append(reply)
             left.popleft()
-            if not call.replies.done():
+            if failure is not None:
+                call.fail(failure)
+            elif not call.replies.done():
                 call.replies.set_result(replies)
-        if demoted:
-            # The name may lead to another server by now.
+        if spent:
             await connection.disconnect(nowait=True)

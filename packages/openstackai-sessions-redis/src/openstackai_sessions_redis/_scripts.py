@@ -28,6 +28,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "list": (),
     "load": LOG,
     "metadata": SAVE,
+    "permissions": (),
     "pop": SAVE,
     "purge": (),
     "read": LOG,

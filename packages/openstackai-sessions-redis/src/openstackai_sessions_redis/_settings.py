@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,19 +39,39 @@ DEFAULTS: dict[str, object] = {
 PLACE = ("host", "port", "username", "password", "db", "ssl", "unix_socket_path")
 OPTIONS = ("timeout", "retry_timeout", "op_id_ttl")
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What no host name or address has, and a URL given in place of one does.
+NO_HOST = re.compile(r"[\x00-\x1f\x7f-\x9f\s/@?#]")
+# What may not stand in a URL: what urlsplit() drops in silence, and a percent sign that encodes nothing.
+NO_URL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]|%(?![0-9A-Fa-f]{2})")
+
+
+def _whole(text: str) -> int:
+    """A number as one writes it; `int` takes `1_0`, ` 1` and other scripts' digits too."""
+    if not re.fullmatch(r"-?[0-9]{1,20}", text):
+        raise ValueError
+    return int(text)
+
+
+def _decimal(text: str) -> float:
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?", text):
+        raise ValueError
+    return float(text)
+
+
 SCHEMES = ("redis", "rediss", "unix")
 # What a URL's query may say, and how it is read.
 FLAGS = {"true": True, "false": False}
 QUERY: dict[str, Callable[[str], object]] = {
-    "db": int,
-    "max_connections": int,
-    "timeout": float,
-    "retry_timeout": float,
-    "op_id_ttl": float,
-    "connect_timeout": float,
-    "pool_timeout": float,
-    "wait_replicas": int,
-    "wait_timeout": float,
+    "db": _whole,
+    "max_connections": _whole,
+    "timeout": _decimal,
+    "retry_timeout": _decimal,
+    "op_id_ttl": _decimal,
+    "connect_timeout": _decimal,
+    "pool_timeout": _decimal,
+    "wait_replicas": _whole,
+    "wait_timeout": _decimal,
     "prefix": str,
     "ssl_ca_certs": str,
     "ssl_certfile": str,
@@ -84,12 +105,13 @@ class Settings:
     options: StoreOptions
 
     def __post_init__(self) -> None:
-        _check_text("host", self.host)
+        _check_host(self.host)
         _check_whole("port", self.port, 1, 65535)
         for name in ("username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "unix_socket_path"):
             value = getattr(self, name)
             if value is not None:
                 _check_text(name, value)
+        _check_socket(self.unix_socket_path)
         _check_whole("db", self.db, 0, 2**31 - 1)
         for name in ("ssl", "cluster"):
             if type(getattr(self, name)) is not bool:
@@ -158,22 +180,22 @@ def options_of_url(url: object) -> dict[str, object]:
     """The arguments that a URL stands for; no error quotes the URL, which may hold a password."""
     if type(url) is not str:
         raise ValidationError(f"url must be a str, not {type(url).__name__}")
-    split = _split(url)
+    split = None if NO_URL.search(url) else _split(url)
     if split is None:
         raise ValidationError(
             "url cannot be read: it must look like redis://user:password@host:6379/0, with the characters "
-            "/ ? # @ : [ ] % in the user and password percent-encoded"
+            "/ ? # @ : [ ] % and spaces in the user and password percent-encoded, as UTF-8"
         )
     parts, port = split
     if parts.scheme not in SCHEMES:
         raise ValidationError("url must begin with redis://, rediss:// or unix://")
-    if parts.fragment or not url.startswith(f"{parts.scheme}://"):
+    if "#" in url or not url.startswith(f"{parts.scheme}://"):
         raise ValidationError("url cannot be read: percent-encode # in the user and password as %23")
     found = _socket(parts) if parts.scheme == "unix" else _server(parts, port)
     if parts.username:
-        found["username"] = unquote(parts.username)
+        found["username"] = _decoded(parts.username)
     if parts.password:
-        found["password"] = unquote(parts.password)
+        found["password"] = _decoded(parts.password)
     found.update(_query(parts.query, found))
     return found
 
@@ -182,23 +204,28 @@ def _split(url: str) -> tuple[SplitResult, int | None] | None:
     """The parts and the port of a URL; None, rather than an error that quotes it, where it cannot be taken apart."""
     with suppress(ValueError):
         parts = urlsplit(url)
+        unquote(url, errors="strict")
         return parts, parts.port
     return None
+
+
+def _decoded(text: str) -> str:
+    return unquote(text, errors="strict")
 
 
 def _socket(parts: SplitResult) -> dict[str, object]:
     if parts.hostname or not parts.path:
         raise ValidationError("url must name a socket by its absolute path: unix:///run/redis.sock")
-    return {"unix_socket_path": unquote(parts.path)}
+    return {"unix_socket_path": _decoded(parts.path)}
 
 
 def _server(parts: SplitResult, port: int | None) -> dict[str, object]:
     if not parts.hostname:
         raise ValidationError("url names no host: it must look like redis://host:6379/0")
-    found: dict[str, object] = {"host": unquote(parts.hostname)}
+    found: dict[str, object] = {"host": _decoded(parts.hostname)}
     if port is not None:
         found["port"] = port
-    database = parts.path.strip("/")
+    database = parts.path[1:]
     if database:
         if not (database.isascii() and database.isdigit() and len(database) <= 20):
             raise ValidationError("the path of url must be the number of a database: redis://host:6379/0")
@@ -231,6 +258,18 @@ def _check_text(name: str, value: object) -> None:
         raise ValidationError(f"{name} must be a str, not {type(value).__name__}")
     if not value or "\0" in value:
         raise ValidationError(f"{name} must not be empty or hold NUL")
+
+
+def _check_host(value: object) -> None:
+    """No error quotes a host: where a URL is given for one, it may hold a password."""
+    _check_text("host", value)
+    if NO_HOST.search(str(value)):
+        raise ValidationError("host must be a host name or address; pass a URL as url=")
+
+
+def _check_socket(path: str | None) -> None:
+    if path is not None and ("://" in path or CONTROL.search(path)):
+        raise ValidationError("unix_socket_path must be the path of a socket; pass a URL as url=")
 
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:

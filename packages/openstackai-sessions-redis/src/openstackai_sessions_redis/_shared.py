@@ -32,8 +32,9 @@ S = TypeVar("S", bound=Resting)
 class Shared(Generic[S]):
     """The shared stores of this process: the last ones used are kept, the others live as long as a handle does."""
 
-    def __init__(self, make: Callable[[Settings], S]) -> None:
+    def __init__(self, make: Callable[[Settings], S], check_client: Callable[[object], None]) -> None:
         self._make = make
+        self._check_client = check_client
         self._lock = threading.Lock()
         self._stores: weakref.WeakValueDictionary[Settings, S] = weakref.WeakValueDictionary()
         # The same by arguments as they were given, so that a handle need not check them once more.
@@ -54,6 +55,9 @@ class Shared(Generic[S]):
             known = None
         if known is None:
             settings = settings_of(arguments)
+            if settings.client is not None:
+                # Before it is looked up: what is no client may not even be hashable.
+                self._check_client(settings.client)
             with self._lock:
                 known = self._stores.get(settings)
                 if known is None:

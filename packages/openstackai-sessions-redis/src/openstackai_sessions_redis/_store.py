@@ -46,12 +46,20 @@ from openstackai_sessions_redis._format import (
     tail,
     write_arguments,
 )
-from openstackai_sessions_redis._keys import BUCKETS, SessionKeys, bucket_keys, bucket_of, session_keys, staging_keys
+from openstackai_sessions_redis._keys import (
+    BUCKETS,
+    SessionKeys,
+    bucket_keys,
+    bucket_of,
+    permissions_key,
+    session_keys,
+    staging_keys,
+)
 from openstackai_sessions_redis._listing import Listing
 from openstackai_sessions_redis._scripts import SCRIPTS, Script, pack
 from openstackai_sessions_redis._settings import Settings, settings_of
 from openstackai_sessions_redis._shared import Shared
-from openstackai_sessions_redis._wire import Client, Reply, Wires, check_client
+from openstackai_sessions_redis._wire import Client, Reply, Wires, check_client, reads_answers
 
 __all__ = ["RedisSession", "RedisStore", "open_redis_store"]
 
@@ -67,6 +75,8 @@ STAGED_MESSAGES = 1_000
 STAGED_BYTES = 4_000_000
 STAGED_FOR = b"3600000"
 INDEX_STEP = b"5000"
+# Where write_arguments() puts the session id.
+SESSION_ID = 5
 PURGE_STEP = 1_000
 
 
@@ -151,6 +161,10 @@ class RedisStore(BaseStore):
         self._shared: Shared[RedisStore] | None = None
         self._op_id_ttl = round(settings.options.op_id_ttl * SECOND)
         self._warned = False
+        # The buckets that this store is known to be permitted to write to.
+        self._permitted: set[int] = set()
+        # The scripts that the server knew, or was told.
+        self._known: set[Script] = set()
 
     @property
     def settings(self) -> Settings:
@@ -158,10 +172,13 @@ class RedisStore(BaseStore):
         return self._settings
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):
+            return f"<{type(self).__name__}, which could not be made>"
         return f"<{type(self).__name__} on {self._settings.place}, prefix {self._settings.prefix!r}>"
 
     # -- Writes -----------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=True)
     def append(
         self,
         session_id: str,
@@ -174,6 +191,7 @@ class RedisStore(BaseStore):
         ids = [message.id for message in messages]
         return append_outcome(self._write(script, session_id, op, ttl, arguments, ids=ids), messages)
 
+    @reads_answers(write=True)
     def pop(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         checked = b""
         while True:
@@ -185,9 +203,11 @@ class RedisStore(BaseStore):
             check_payload(record(element, int(base), "the newest message"))
             checked = sha1(element, usedforsecurity=False).hexdigest().encode()
 
+    @reads_answers(write=True)
     def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
         return plain_outcome(self._write("clear", session_id, op, ttl, []))
 
+    @reads_answers(write=True)
     def write_metadata(
         self,
         session_id: str,
@@ -202,8 +222,11 @@ class RedisStore(BaseStore):
         arguments += [key.encode() for key in removed]
         return plain_outcome(self._write("metadata", session_id, op, ttl, arguments))
 
+    @reads_answers(write=True)
     def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            self._permit(encoded)
         keys = staging_keys(self._settings.prefix, encoded, os.urandom(16).hex().encode())
         chunks = _chunks(content)
         if len(chunks) > 1:
@@ -222,6 +245,7 @@ class RedisStore(BaseStore):
             raise BackendUnavailableError("the server has dropped a part of the import before it took effect")
         return plain_outcome(reply)
 
+    @reads_answers(write=True)
     def delete(self, session_id: str, op: Operation) -> Outcome:
         return plain_outcome(self._write("delete", session_id, op, None, []))
 
@@ -238,6 +262,8 @@ class RedisStore(BaseStore):
     ) -> bytes:
         """Run a script that writes; its reply unless that is a refusal."""
         encoded = session_id.encode()
+        if bucket_of(encoded) not in self._permitted:
+            self._permit(encoded)
         keys = session_keys(self._settings.prefix, encoded)
         common = write_arguments(op, encoded, self._op_id_ttl, ttl)
         while True:
@@ -249,6 +275,14 @@ class RedisStore(BaseStore):
             else:
                 return reply
 
+    def _permit(self, session_id: bytes) -> None:
+        """See that every command of a write is permitted: where one is refused in its midst, Redis undoes nothing."""
+        key = permissions_key(self._settings.prefix, session_id)
+        if self._call(SCRIPTS["permissions"], (key,), [], write=False) == b"+":
+            # The nodes of a cluster each have users of their own.
+            is_cluster = (self._wires.get()).is_cluster
+            self._permitted.update([bucket_of(session_id)] if is_cluster else range(BUCKETS))
+
     def _index(self, keys: SessionKeys) -> None:
         """Put the ids of all messages into the index of ids, some thousands a step."""
         while self._call(SCRIPTS["index"], keys[:4], [INDEX_STEP], write=False):
@@ -256,6 +290,7 @@ class RedisStore(BaseStore):
 
     # -- Reads ------------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         for size in SIZES:
@@ -317,6 +352,7 @@ class RedisStore(BaseStore):
                 pass
         raise AssertionError("a plain reply is not unpacked")
 
+    @reads_answers(write=False)
     def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         records: list[Record] = []
@@ -330,6 +366,7 @@ class RedisStore(BaseStore):
                 return records
             after = records[-1].position
 
+    @reads_answers(write=False)
     def head(self, session_id: str) -> Head | None:
         keys = session_keys(self._settings.prefix, session_id.encode())[:2]
         reply = self._call(SCRIPTS["head"], keys, [], write=False)
@@ -337,6 +374,7 @@ class RedisStore(BaseStore):
             refuse(reply, session_id, None, (), self.limits)
         return head(reply) if reply else None
 
+    @reads_answers(write=False)
     def read_metadata(self, session_id: str, keys: Sequence[str] | None) -> Mapping[str, bytes]:
         if keys is not None and not keys:
             return {}
@@ -351,6 +389,7 @@ class RedisStore(BaseStore):
             return _pairs(reply)
         return {key: value for key, value in zip(keys, reply, strict=True) if value is not None}
 
+    @reads_answers(write=False)
     def load(self, session_id: str) -> Snapshot | None:
         keys = session_keys(self._settings.prefix, session_id.encode())
         for size in SIZES:
@@ -380,6 +419,7 @@ class RedisStore(BaseStore):
 
     # -- The store --------------------------------------------------------------------------------------------------
 
+    @reads_answers(write=False)
     def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
         listing = Listing(prefix.encode(), None if after is None else after.encode(), limit)
         size = b"%d" % listing.size
@@ -415,21 +455,23 @@ class RedisStore(BaseStore):
         ]
         return sorted(found, key=lambda info: info.id)
 
+    @reads_answers(write=False)
     def purge(self) -> int:
         purged = 0
         waiting = [bucket_keys(self._settings.prefix, bucket) for bucket in range(BUCKETS)]
         while waiting:
-            counts = self._each(SCRIPTS["purge"], [(keys, [b"%d" % PURGE_STEP]) for keys in waiting], write=True)
+            counts = self._each(SCRIPTS["purge"], [(keys, [b"%d" % PURGE_STEP]) for keys in waiting])
             purged += sum(counts)
             waiting = [keys for keys, count in zip(waiting, counts, strict=True) if count == PURGE_STEP]
         return purged
 
+    @reads_answers(write=False)
     def durability(self) -> Durability:
         """What the server says of itself; a warning, once, says what to change where conversations may be lost."""
         found = judge(self._ask_nodes(ASK_INFO), self._ask_nodes(ASK_CONFIG))
         if found.advice and not self._warned:
             self._warned = True
-            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=2)
+            warnings.warn(f"{self._settings.place}: {found.advice}", stacklevel=3)
         return found.durability
 
     def _ask_nodes(self, command: tuple[bytes, ...]) -> list[Reply]:
@@ -441,7 +483,11 @@ class RedisStore(BaseStore):
         self._wires.rest()
 
     def close(self) -> None:
-        self._wires.close()
+        """Close the connections. A store that handles share opens them again when it is used: they have no other."""
+        if self._shared is None:
+            self._wires.close()
+        else:
+            self._wires.park()
 
     # -- One call ---------------------------------------------------------------------------------------------------
 
@@ -452,22 +498,27 @@ class RedisStore(BaseStore):
         reply = (wire.run([(keys[0], script.command(keys, arguments))], write=write, replicated=write))[0]
         if isinstance(reply, NoScriptError):
             # A server that has started anew does not know the scripts; this tells it.
+            if write and script in self._known:
+                # It may have other users than it had.
+                self._permit(arguments[SESSION_ID])
             whole = script.command(keys, arguments, whole=True)
             reply = (wire.run([(keys[0], whole)], write=write, replicated=write))[0]
         if isinstance(reply, ResponseError):
+            # The permissions may have changed: look at them before the next write.
+            self._permitted.clear()
             raise wire.failures.refused(reply)
+        if write:
+            self._known.add(script)
         return reply
 
-    def _each(
-        self, script: Script, calls: Sequence[tuple[tuple[bytes, ...], list[bytes]]], *, write: bool = False
-    ) -> list[Reply]:
-        """Run a script for each of several buckets, all sent at once."""
+    def _each(self, script: Script, calls: Sequence[tuple[tuple[bytes, ...], list[bytes]]]) -> list[Reply]:
+        """Run a script for each of several buckets, all sent at once. What it does may be done twice."""
         wire = self._wires.get()
-        replies = wire.run([(keys[0], script.command(keys, args)) for keys, args in calls], write=write)
+        replies = wire.run([(keys[0], script.command(keys, args)) for keys, args in calls], write=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):
                 keys, args = calls[index]
-                replies[index] = (wire.run([(keys[0], script.command(keys, args, whole=True))], write=write))[0]
+                replies[index] = (wire.run([(keys[0], script.command(keys, args, whole=True))], write=False))[0]
             if isinstance(replies[index], ResponseError):
                 raise wire.failures.refused(replies[index])
         return replies
@@ -498,7 +549,7 @@ def _make(settings: Settings) -> RedisStore:
     return store
 
 
-_shared: Shared[RedisStore] = Shared(_make)
+_shared: Shared[RedisStore] = Shared(_make, check_client)
 
 
 class RedisSession(Session):

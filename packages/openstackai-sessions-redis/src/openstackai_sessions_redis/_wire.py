@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
@@ -19,19 +20,19 @@ from redis.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
+from redis.exceptions import AskError, ConnectionError as NoConnectionError, MovedError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
 from openstackai_sessions_core import BackendUnavailableError, SessionClosedError, SessionError, ValidationError
 from openstackai_sessions_core.backend import watch_forks
 from openstackai_sessions_redis._connect import connection_arguments, failures_of
-from openstackai_sessions_redis._errors import DRIVER_ERRORS, NO_CONNECTION, Failures
+from openstackai_sessions_redis._errors import DRIVER_ERRORS, MISREADINGS, NO_CONNECTION, Failures, answered, misread
 from openstackai_sessions_redis._pool import Link, ThreadPool
 from openstackai_sessions_redis._replicas import check_replicas, waiting_commands
 from openstackai_sessions_redis._scripts import pack
 from openstackai_sessions_redis._settings import Settings
 
-__all__ = ["Client", "Reply", "Wire", "Wires", "check_client"]
+__all__ = ["Client", "Reply", "Wire", "Wires", "check_client", "reads_answers"]
 
 # A client as the caller may pass it in: plain, made by a Sentinel, or of a cluster.
 Client: TypeAlias = Redis | RedisCluster
@@ -46,6 +47,9 @@ Node: TypeAlias = Any
 # Where connections come from: a pool of ours, or the driver's, of a client of the caller's or of a cluster.
 Pool: TypeAlias = "ThreadPool | ConnectionPool"
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MAX_REDIRECTIONS = 8
 PAUSE = 0.005
 
@@ -55,6 +59,26 @@ def check_client(value: object) -> None:
     if not isinstance(value, (Redis, RedisCluster)):
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise ValidationError(f"client must be a redis.Redis or redis.RedisCluster, not {kind}")
+
+
+def reads_answers(*, write: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """For a store's method that takes answers apart: what cannot be read is the server's fault, and said so."""
+
+    def wrap(method: Callable[P, T]) -> Callable[P, T]:
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return method(*args, **kwargs)
+            except MISREADINGS as error:
+                if isinstance(error, SessionError):
+                    # One of ours that is one of these too.
+                    raise
+                failure = misread(error, write=write)
+            raise failure
+
+        return call
+
+    return wrap
 
 
 class Wire:
@@ -78,6 +102,10 @@ class Wire:
     @property
     def failures(self) -> Failures:
         return self._failures
+
+    @property
+    def is_cluster(self) -> bool:
+        return self._pool is None
 
     def run(self, calls: Sequence[tuple[bytes, bytes]], *, write: bool, replicated: bool = False) -> list[Reply]:
         """Send commands, each beside a key that it touches; the replies in the same order, errors among them.
@@ -135,12 +163,16 @@ class Wire:
                 # A client of the caller's that would wait for ever.
                 connection._sock.settimeout(self._settings.options.timeout)  # noqa: SLF001 - it has no other way
             connection.send_packed_command([b"".join(commands)])
-            replies += [_read(connection) for _ in commands]
+            for _ in commands:
+                replies.append(_read(connection))  # noqa: PERF401 - those before an error count
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
                 # The name may lead to another server by now.
                 connection.disconnect()
         except Exception as error:  # noqa: BLE001 - the driver's parser raises ValueError for what is no reply
             connection.disconnect()
+            if replies and answered(error):
+                # To a later command: the first has been carried out.
+                error = NoConnectionError(str(error))
             failure = self._failures.cut_off(error, write=write)
         except BaseException:
             # Ctrl-C between the command and its reply: the next caller must not get this one's answer.
@@ -157,6 +189,12 @@ class Wire:
 
     def _take(self, pool: Pool) -> Link:
         deadline = time.monotonic() + self._settings.pool_timeout
+        if isinstance(pool, BlockingConnectionPool):
+            # It would wait as long as it was told, not this store; and does where another thread is faster.
+            while not pool.pool.qsize() and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+            if not pool.pool.qsize():
+                raise self._failures.no_connection()
         while True:
             try:
                 connection = pool.get_connection()
@@ -310,6 +348,10 @@ class Wires:
         wire = self._wire
         if wire is not None:
             wire.rest()
+
+    def park(self) -> None:
+        """Close the connections that nobody uses just now, as `rest` does; the asynchronous twin waits for that."""
+        self.rest()
 
     def close(self) -> None:
         with self._lock:
