@@ -80,7 +80,7 @@ def test_what_is_small_in_memory_and_endless_in_json_is_refused_in_time() -> Non
         lambda: session.import_data({**DOCUMENT, "metadata": {"k": value}}),
     ):
         with pytest.raises(LimitExceededError):
-            call()  # type: ignore[no-untyped-call]
+            call()
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
     assert time.monotonic() - began < 30

@@ -52,7 +52,7 @@ def test_memory_is_new_each_time() -> None:
         "sqlite:///a\tb.db",
         "sqlite:///a\n.db",
         "sqlite:///\ud800.db",
-    ],  # fmt: skip
+    ],
 )
 def test_bad_urls_are_refused(url: object) -> None:
     with pytest.raises(ValidationError):

@@ -39,15 +39,15 @@ def check_before(value: object) -> int:
 
 def refuse_store(store: object, handle: str, *, awaited: bool) -> None:
     """Raise `ValidationError` for what is no store of the handle's side; one that inherits nothing may be one."""
-    if isinstance(store, type) or not all(callable(getattr(store, name, None)) for name in ("append", "read", "head")):
+    primitives = [getattr(store, name, None) for name in ("append", "read", "head")]
+    if isinstance(store, type) or not all(map(callable, primitives)):
         made = "AsyncSQLiteStore" if awaited else "SQLiteStore"
         raise ValidationError(f"{handle} takes a store, such as {made}(...), not {brief(store)}")
     names = {kind.__name__ for kind in type(store).__mro__}
-    is_async = "AsyncSessionStore" in names or inspect.iscoroutinefunction(store.append)
-    if "SessionStore" in names or "AsyncSessionStore" in names or is_async:
-        if is_async is not awaited:
-            side, other = ("a synchronous", "Session") if awaited else ("an asynchronous", "AsyncSession")
-            raise ValidationError(f"{handle} does not take {side} store; use {other}, or a store of its own side")
+    is_async = "AsyncSessionStore" in names or any(map(inspect.iscoroutinefunction, primitives))
+    if (is_async and not awaited) or ("SessionStore" in names and awaited):
+        side, other = ("a synchronous", "Session") if awaited else ("an asynchronous", "AsyncSession")
+        raise ValidationError(f"{handle} does not take {side} store; use {other}, or a store of its own side")
 
 
 def check_page_size(value: object) -> int:
