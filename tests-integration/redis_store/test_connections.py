@@ -500,7 +500,7 @@ def test_an_open_connection_waits_as_long_as_an_exchange_may_take(server: Server
     session = RedisStore(port=server.port, connect_timeout=0.3, timeout=20, retry_timeout=0).session("s")
     session.add_message("user", "x")
     with server.client() as client:
-        client.client_pause(800)
+        client.client_pause(3_000)  # much longer than two calls wait
         session.add_message("user", "y")
     assert session.count() == 2
 
@@ -614,14 +614,14 @@ def test_no_call_waits_for_ever(server: Server) -> None:
         session = RedisStore(**arguments, timeout=0.3, retry_timeout=0).session(f"s{number}")
         session.add_message("user", "x")
         with server.client() as client:
-            client.client_pause(800)
+            client.client_pause(3_000)  # much longer than two calls wait
             with pytest.raises(OutcomeUnknownError) as caught:
                 session.add_message("user", "y", op_id="again")
             assert caught.value.op_id == "again"
             if "client" not in arguments:
                 with pytest.raises(BackendUnavailableError):
                     session.get_messages()
-        time.sleep(0.8)
+        time.sleep(3)
         session.add_message("user", "y", op_id="again")
         assert [message.content for message in session.get_messages()] == ["x", "y"]
     patient.close()
@@ -639,13 +639,13 @@ async def test_no_async_call_waits_for_ever(server: Server) -> None:
         session = store.session("s")
         await session.add_message("user", "x")
         with server.client() as client:
-            client.client_pause(800)
+            client.client_pause(3_000)  # much longer than two calls wait
             with pytest.raises(OutcomeUnknownError) as caught:
                 await session.add_message("user", "y", op_id="again")
             assert caught.value.op_id == "again"
             with pytest.raises(BackendUnavailableError):
                 await session.get_messages()
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(3)
         await session.add_message("user", "y", op_id="again")
         assert [message.content for message in await session.get_messages()] == ["x", "y"]
 
