@@ -78,7 +78,17 @@ def _conflicts(session: Session) -> list[Refused]:
 
 
 def _too_much(session: Session) -> list[Refused]:
-    """Calls that leave the metadata over a limit of 30 bytes."""
+    """Calls that leave the metadata over a limit of 30 bytes: some by themselves, some with a value of 20 held."""
+    more = document(entry("fresh", n=1), metadata={"b": "x" * 20})
+    return [
+        ("set over the limit of metadata", LimitExceededError, lambda: session.set("b", "x" * 20)),
+        ("import_data of a key over it, append", LimitExceededError, lambda: session.import_data(more, mode="append")),
+        *_far_too_much(session),
+    ]
+
+
+def _far_too_much(session: Session) -> list[Refused]:
+    """Calls whose metadata alone is over that limit."""
     values: dict[str, Any] = {"b": "x" * 20, "c": "x" * 20}
     doc = document(entry("fresh", n=1), metadata=values)
     return [
@@ -369,8 +379,9 @@ class LifeChecks:
         for session in sessions:
             _leave_no_trace(place, store, _conflicts(session))
         if small:
-            for session in [*sessions, store.session("new")]:
+            for session in sessions:
                 _leave_no_trace(place, store, _too_much(session))
+            _leave_no_trace(place, store, _far_too_much(store.session("new")))
         _pass_time(place, 600)
         if timed:
             seen = [info.id for info in store.list_sessions()]
