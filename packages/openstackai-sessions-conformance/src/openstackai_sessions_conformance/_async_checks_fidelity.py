@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from openstackai_sessions_conformance._async_scene import AsyncScene, check
+from openstackai_sessions_conformance._capabilities import Capability
 from openstackai_sessions_conformance._findings import fail, refuses, require, same
 from openstackai_sessions_conformance._harness import leave_out
 from openstackai_sessions_conformance._values import (
@@ -25,12 +26,13 @@ from openstackai_sessions_conformance._values import (
     nested,
     random_json,
 )
-from openstackai_sessions_conformance._views import document, entry
+from openstackai_sessions_conformance._views import document, entry, whole
 from openstackai_sessions_core import (
     CorruptDataError,
     ImportFormatError,
     LimitExceededError,
     Limits,
+    Message,
     SerializationError,
     SessionError,
 )
@@ -54,6 +56,7 @@ async def _kept(scene: AsyncScene, values: Sequence[Any]) -> None:
         what = repr(value)[:80]
         same(back, wanted, f"the message returned for {what}")
         same(found, wanted, f"the message read for {what}")
+    await _kept_on_every_path(scene, read)
     for wanted in reversed(sent[-5:]):
         same(await session.pop_message(), wanted, "the message popped")
     await session.clear()
@@ -72,6 +75,29 @@ async def _kept(scene: AsyncScene, values: Sequence[Any]) -> None:
     for form in (exported, text, text.encode()):
         await scene.session("copy").import_data(form)
         same({**await scene.session("copy").export(), "session_id": "s"}, exported, "the export of an import")
+
+
+async def _kept_on_every_path(scene: AsyncScene, read: Sequence[Message]) -> None:
+    """What `get_messages()` gave is what paging, iterating, and an import in mode append give."""
+    session, wanted = scene.other(), whole(read)
+    half = (len(read) + 1) // 2
+    cause = "this way of reading has a decoder, or a query, of its own"
+    same(whole(await session.get_messages(half)), wanted[-half:], f"get_messages({half})", cause=cause)
+    before = read[-half].position
+    older = await session.get_messages(half, before=before)
+    same(whole(older), wanted[:-half], f"get_messages({half}, before={before})", cause=cause)
+    if scene.capabilities & Capability.STREAM:
+        paged = [message async for message in session.iter_messages(page_size=7)]
+        same(whole(paged), wanted, "iter_messages(page_size=7)", cause=cause)
+        same(whole([message async for message in session.iter_messages()]), wanted, "iter_messages()", cause=cause)
+    exported = await session.export()
+    added = scene.session("added")
+    await added.delete()
+    await added.import_data(exported, mode="append")
+    cause = "an import in mode append has an encoder, or a statement, of its own"
+    messages = (await added.export())["messages"]
+    same(messages, exported["messages"], "the messages imported in mode append", cause=cause)
+    same(await added.get_messages(), [dict(m) for m in read], "what is read of those", cause=cause)
 
 
 async def _refused(scene: AsyncScene, values: Sequence[Any], error: type[Exception] = SerializationError) -> None:
@@ -221,6 +247,30 @@ class AsyncFidelityChecks:
                 require(read.content == text, f"{size} characters read", f"{len(str(read.content))} or others")
                 await session.clear()
 
+    @check(21, cause="metadata, or what an import writes, stands in a column or a buffer with a size of its own")
+    async def test_021_large_metadata_and_imports_come_back_whole(self, scene: AsyncScene) -> None:
+        """Metadata, and what is imported, come back whole around 64 Ki characters and at the default limit of 1 MiB."""
+        session = scene.session()
+        most = scene.store.limits.metadata_value_bytes - len('""')
+        for size in (65_535, 65_536, 65_537, 1_048_574):
+            if size > most:
+                continue
+            text = "x" * (size - 1) + "z"
+
+            def whole_text(seen: object, what: str, text: str = text) -> None:
+                shown = f"{len(seen)} characters" if isinstance(seen, str) else repr(seen)[:80]
+                require(seen == text, f"all {len(text)} characters of {what}", f"{shown}, or others")
+
+            await session.set("key", text)
+            whole_text(await scene.other().get("key"), "a metadata value got by its key")
+            whole_text((await scene.other().metadata()).get("key"), "a value of metadata()")
+            exported: Any = await session.export()
+            whole_text(exported["metadata"].get("key"), "an exported metadata value")
+            await session.import_data(document(entry("large", text=text), metadata={"imported": text}))
+            (read,) = await scene.other().get_messages()
+            whole_text(read["text"], "an imported message")
+            whole_text(await scene.other().get("imported"), "an imported metadata value")
+
     @check(21, cause="the limit is compared with another size than that of the stored JSON, or after the write")
     async def test_021_the_limit_is_exact(self, scene: AsyncScene) -> None:
         """A message as large as the limit is kept; one byte more raises `LimitExceededError` and writes nothing."""
@@ -268,8 +318,14 @@ class AsyncFidelityChecks:
         same(len(await session.get_messages(before=position)), 2, "the messages before the damaged one")
         popped = await session.pop_message()
         same(popped and popped.content, "after", "the message popped after the damaged one")
+        listed = await scene.store.list_sessions()
+        if scene.place.clock is not None:
+            await scene.elapse(1)
         for _ in range(2):
             await _corrupt("pop_message()", position, session.pop_message)
+        now = await scene.store.list_sessions()
+        cause = "a pop notes the write before it has read the message"
+        require(now == listed, "the entry of list_sessions() as before pops that failed", (listed, now), cause=cause)
         same(await session.count(), 3, "count() after pops of a damaged message, which remove nothing")
         await session.add_message("user", "goes on")
         await session.clear()

@@ -181,6 +181,10 @@ class AsyncIsolationChecks:
         )
         wanted = [f"many {number:04d}" for number in range(many)]
         same(await listed("many ", limit=5000), wanted, "list_sessions('many ', limit=5000)")
+        cause = "the limit is applied before the prefix"
+        same(await listed("zz", limit=1), ["zz"], f"list_sessions('zz', limit=1) after {many} other ids", cause=cause)
+        same(await listed("many 1", limit=1), ["many 1000"], "list_sessions('many 1', limit=1)", cause=cause)
+        same(await listed("many ", after=wanted[-1]), [], f"list_sessions('many ', after={wanted[-1]!r})", cause=cause)
 
     @check(
         42,

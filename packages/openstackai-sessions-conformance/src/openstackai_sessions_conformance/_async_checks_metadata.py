@@ -13,6 +13,38 @@ from openstackai_sessions_core import SerializationError, SessionError, Validati
 __all__ = ["AsyncMetadataChecks"]
 
 
+async def _whole_updates(scene: AsyncScene, *, keys: int, rounds: int) -> None:
+    """Two writers update the same keys, each to one value; two readers never see two values."""
+    names = [f"key {number}" for number in range(keys)]
+    await scene.session().update(dict.fromkeys(names, 0))
+    torn: list[object] = []
+    left = [2]
+
+    async def write(base: int) -> None:
+        try:
+            for number in range(rounds):
+                await (
+                    (scene.store if base else scene.second)
+                    .session("s")
+                    .update(dict.fromkeys(names, base * 10_000 + number))
+                )
+        finally:
+            left[0] -= 1
+
+    async def read() -> None:
+        session = scene.session()
+        while left[0] and not torn:
+            values = {str(value) for value in (await session.metadata()).values()}
+            exported: Any = (await session.export())["metadata"]
+            for seen in (values, {str(value) for value in exported.values()}):
+                if len(seen) != 1:
+                    torn.append(seen)
+            await sleep(0)
+
+    await together([lambda: write(0), lambda: write(1), read, read])
+    require(not torn, "one value under all keys, as each update writes it", torn[:1])
+
+
 class AsyncMetadataChecks:
     """The checks of group E."""
 
@@ -65,6 +97,26 @@ class AsyncMetadataChecks:
         require(
             list(await session.metadata()) == sorted([*keys, "y", "c"]), "sorted keys", list(await session.metadata())
         )
+
+    @check(37, cause="keys are read in pages, or up to a number, or a statement takes only so many parameters")
+    async def test_037_many_keys_are_all_kept(self, scene: AsyncScene) -> None:
+        """1,500 keys set in one update are all there: alone, together, in an export and after its import."""
+        session, other = scene.session(), scene.other()
+        wanted = {f"key {number:04d}": number for number in range(1_500)}
+        await session.update(wanted)
+        exported: Any = await other.export()
+        await scene.session("copy").import_data(exported)
+        copied = await scene.other("copy").metadata()
+        for what, held in (
+            ("metadata()", await other.metadata()),
+            ("an export", exported["metadata"]),
+            ("a copy", copied),
+        ):
+            missing = sorted(wanted.keys() - held.keys())
+            require(not missing, f"all 1,500 keys in {what}", f"{len(missing)} missing, such as {missing[:3]}")
+            require(held == wanted, f"the 1,500 values that were set in {what}", "others")
+        for key in ("key 0000", "key 0999", "key 1000", "key 1499"):
+            same(await other.get(key), wanted[key], f"get({key!r}) among 1,500 keys")
 
     @check(38, cause="the whole map is read, changed and written back")
     async def test_038_distinct_keys_set_at_once_survive(self, scene: AsyncScene) -> None:
@@ -166,32 +218,9 @@ class AsyncMetadataChecks:
     @check(41, cause="each key is written on its own, or read on its own by metadata() or export()")
     async def test_041_readers_never_see_part_of_an_update(self, scene: AsyncScene) -> None:
         """Whoever reads all metadata while updates run sees whole updates only."""
-        names = [f"key {number}" for number in range(30)]
-        rounds = scene.pick(40, 200, 2000)
-        await scene.session().update(dict.fromkeys(names, 0))
-        torn: list[object] = []
-        left = [2]
+        await _whole_updates(scene, keys=30, rounds=scene.pick(40, 200, 2000))
 
-        async def write(base: int) -> None:
-            try:
-                for number in range(rounds):
-                    await (
-                        (scene.store if base else scene.second)
-                        .session("s")
-                        .update(dict.fromkeys(names, base * 10_000 + number))
-                    )
-            finally:
-                left[0] -= 1
-
-        async def read() -> None:
-            session = scene.session()
-            while left[0] and not torn:
-                values = {str(value) for value in (await session.metadata()).values()}
-                exported: Any = (await session.export())["metadata"]
-                for seen in (values, {str(value) for value in exported.values()}):
-                    if len(seen) != 1:
-                        torn.append(seen)
-                await sleep(0)
-
-        await together([lambda: write(0), lambda: write(1), read, read])
-        require(not torn, "one value under all keys, as each update writes it", torn[:1])
+    @check(41, cause="a large update is written in several steps")
+    async def test_041_readers_never_see_part_of_a_large_update(self, scene: AsyncScene) -> None:
+        """The same holds for updates of four hundred keys."""
+        await _whole_updates(scene, keys=400, rounds=scene.pick(8, 40, 400))

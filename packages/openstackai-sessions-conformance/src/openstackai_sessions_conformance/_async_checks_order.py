@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from openstackai_sessions_conformance._async_scene import AsyncScene, check
@@ -14,6 +15,17 @@ __all__ = ["AsyncOrderChecks"]
 
 
 HUGE = (2**31, 2**62, 2**63, 2**64, 10**30)
+
+
+def _joined(seen: Sequence[object], wanted: Sequence[object], what: str) -> None:
+    """Require that the pages of an iteration make the whole; say where they part."""
+    parts = next((at for at, (one, other) in enumerate(zip(seen, wanted, strict=False)) if one != other), None)
+    at = min(len(seen), len(wanted)) if parts is None else parts
+    require(
+        list(seen) == list(wanted),
+        f"all {len(wanted)} messages in their order from {what}",
+        f"{len(seen)} messages, and after the first {at}: {list(seen[at : at + 3])}",
+    )
 
 
 class AsyncOrderChecks:
@@ -190,6 +202,18 @@ class AsyncOrderChecks:
             seen = [message async for message in session.iter_messages(page_size=page_size)]
             same(whole(seen), whole(stored), f"iter_messages(page_size={page_size})")
         same(whole([message async for message in session.iter_messages()]), whole(stored), "iter_messages()")
+
+    @check(28, cause="the next page begins behind, or after, what the last one ended with; or only one is read")
+    async def test_028_pages_of_hundreds_join(self, scene: AsyncScene) -> None:
+        """Iterating in pages of hundreds, the default among them, gives all of a log of several pages."""
+        session = scene.session()
+        wanted = list(range(1_501))
+        await session.add_messages([{"n": number} for number in wanted])
+        seen = [message["n"] async for message in session.iter_messages()]
+        _joined(seen, wanted, "iter_messages(), in pages of the default size")
+        for page_size in (500, 1_000, 1_500):
+            seen = [message["n"] async for message in session.iter_messages(page_size=page_size)]
+            _joined(seen, wanted, f"iter_messages(page_size={page_size})")
 
     @check(28, cause="the end is not fixed when the iteration starts, or pages are cut by offset")
     async def test_028_iteration_is_stable_under_writes(self, scene: AsyncScene) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from openstackai_sessions_conformance._capabilities import Capability
 from openstackai_sessions_conformance._findings import fail, refuses, require, same
 from openstackai_sessions_conformance._harness import leave_out
 from openstackai_sessions_conformance._scene import Scene, check
@@ -26,12 +27,13 @@ from openstackai_sessions_conformance._values import (
     nested,
     random_json,
 )
-from openstackai_sessions_conformance._views import document, entry
+from openstackai_sessions_conformance._views import document, entry, whole
 from openstackai_sessions_core import (
     CorruptDataError,
     ImportFormatError,
     LimitExceededError,
     Limits,
+    Message,
     SerializationError,
     SessionError,
 )
@@ -55,6 +57,7 @@ def _kept(scene: Scene, values: Sequence[Any]) -> None:
         what = repr(value)[:80]
         same(back, wanted, f"the message returned for {what}")
         same(found, wanted, f"the message read for {what}")
+    _kept_on_every_path(scene, read)
     for wanted in reversed(sent[-5:]):
         same(session.pop_message(), wanted, "the message popped")
     session.clear()
@@ -73,6 +76,29 @@ def _kept(scene: Scene, values: Sequence[Any]) -> None:
     for form in (exported, text, text.encode()):
         scene.session("copy").import_data(form)
         same({**scene.session("copy").export(), "session_id": "s"}, exported, "the export of an import")
+
+
+def _kept_on_every_path(scene: Scene, read: Sequence[Message]) -> None:
+    """What `get_messages()` gave is what paging, iterating, and an import in mode append give."""
+    session, wanted = scene.other(), whole(read)
+    half = (len(read) + 1) // 2
+    cause = "this way of reading has a decoder, or a query, of its own"
+    same(whole(session.get_messages(half)), wanted[-half:], f"get_messages({half})", cause=cause)
+    before = read[-half].position
+    older = session.get_messages(half, before=before)
+    same(whole(older), wanted[:-half], f"get_messages({half}, before={before})", cause=cause)
+    if scene.capabilities & Capability.STREAM:
+        paged = [message for message in session.iter_messages(page_size=7)]
+        same(whole(paged), wanted, "iter_messages(page_size=7)", cause=cause)
+        same(whole([message for message in session.iter_messages()]), wanted, "iter_messages()", cause=cause)
+    exported = session.export()
+    added = scene.session("added")
+    added.delete()
+    added.import_data(exported, mode="append")
+    cause = "an import in mode append has an encoder, or a statement, of its own"
+    messages = (added.export())["messages"]
+    same(messages, exported["messages"], "the messages imported in mode append", cause=cause)
+    same(added.get_messages(), [dict(m) for m in read], "what is read of those", cause=cause)
 
 
 def _refused(scene: Scene, values: Sequence[Any], error: type[Exception] = SerializationError) -> None:
@@ -222,6 +248,30 @@ class FidelityChecks:
                 require(read.content == text, f"{size} characters read", f"{len(str(read.content))} or others")
                 session.clear()
 
+    @check(21, cause="metadata, or what an import writes, stands in a column or a buffer with a size of its own")
+    def test_021_large_metadata_and_imports_come_back_whole(self, scene: Scene) -> None:
+        """Metadata, and what is imported, come back whole around 64 Ki characters and at the default limit of 1 MiB."""
+        session = scene.session()
+        most = scene.store.limits.metadata_value_bytes - len('""')
+        for size in (65_535, 65_536, 65_537, 1_048_574):
+            if size > most:
+                continue
+            text = "x" * (size - 1) + "z"
+
+            def whole_text(seen: object, what: str, text: str = text) -> None:
+                shown = f"{len(seen)} characters" if isinstance(seen, str) else repr(seen)[:80]
+                require(seen == text, f"all {len(text)} characters of {what}", f"{shown}, or others")
+
+            session.set("key", text)
+            whole_text(scene.other().get("key"), "a metadata value got by its key")
+            whole_text((scene.other().metadata()).get("key"), "a value of metadata()")
+            exported: Any = session.export()
+            whole_text(exported["metadata"].get("key"), "an exported metadata value")
+            session.import_data(document(entry("large", text=text), metadata={"imported": text}))
+            (read,) = scene.other().get_messages()
+            whole_text(read["text"], "an imported message")
+            whole_text(scene.other().get("imported"), "an imported metadata value")
+
     @check(21, cause="the limit is compared with another size than that of the stored JSON, or after the write")
     def test_021_the_limit_is_exact(self, scene: Scene) -> None:
         """A message as large as the limit is kept; one byte more raises `LimitExceededError` and writes nothing."""
@@ -269,8 +319,14 @@ class FidelityChecks:
         same(len(session.get_messages(before=position)), 2, "the messages before the damaged one")
         popped = session.pop_message()
         same(popped and popped.content, "after", "the message popped after the damaged one")
+        listed = scene.store.list_sessions()
+        if scene.place.clock is not None:
+            scene.elapse(1)
         for _ in range(2):
             _corrupt("pop_message()", position, session.pop_message)
+        now = scene.store.list_sessions()
+        cause = "a pop notes the write before it has read the message"
+        require(now == listed, "the entry of list_sessions() as before pops that failed", (listed, now), cause=cause)
         same(session.count(), 3, "count() after pops of a damaged message, which remove nothing")
         session.add_message("user", "goes on")
         session.clear()

@@ -180,6 +180,10 @@ class IsolationChecks:
         same(len(scene.store.list_sessions()), 100, "the number of sessions that list_sessions() gives by default")
         wanted = [f"many {number:04d}" for number in range(many)]
         same(listed("many ", limit=5000), wanted, "list_sessions('many ', limit=5000)")
+        cause = "the limit is applied before the prefix"
+        same(listed("zz", limit=1), ["zz"], f"list_sessions('zz', limit=1) after {many} other ids", cause=cause)
+        same(listed("many 1", limit=1), ["many 1000"], "list_sessions('many 1', limit=1)", cause=cause)
+        same(listed("many ", after=wanted[-1]), [], f"list_sessions('many ', after={wanted[-1]!r})", cause=cause)
 
     @check(
         42,

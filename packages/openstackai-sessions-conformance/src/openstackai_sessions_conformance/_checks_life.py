@@ -8,16 +8,25 @@ import pickle
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from openstackai_sessions_conformance._capabilities import Capability
 from openstackai_sessions_conformance._findings import accepts, refuses, require, same
+from openstackai_sessions_conformance._place import Place
 from openstackai_sessions_conformance._scene import Scene, check
 from openstackai_sessions_conformance._seam import sleep
 from openstackai_sessions_conformance._views import document, entry
-from openstackai_sessions_core import LimitExceededError, Limits, SessionClosedError, SessionError
+from openstackai_sessions_core import (
+    ConflictError,
+    LimitExceededError,
+    Limits,
+    Session,
+    SessionClosedError,
+    SessionError,
+)
+from openstackai_sessions_core.backend import BaseStore
 
 __all__ = ["LifeChecks"]
 
@@ -31,6 +40,74 @@ def _held() -> tuple[int, int]:
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def _read_whole(scene: Scene, size: int) -> None:
+    """A long log is read and exported to its end; each message bears its number as `n`."""
+    session, cause = scene.other(), "a read or an export has a bound of its own, or takes one page for all"
+    same(session.count(), size, "count() of a long log")
+    exported: Any = session.export()
+    for what, seen, wanted in (
+        ("get_messages()", [m["n"] for m in session.get_messages()], list(range(size))),
+        ("get_messages(12_000)", [m["n"] for m in session.get_messages(12_000)], list(range(size))[-12_000:]),
+        ("export()", [m["data"]["n"] for m in exported["messages"]], list(range(size))),
+    ):
+        same(len(seen), len(wanted), f"the number of messages in {what} of a log of {size}", cause=cause)
+        require(seen == wanted, f"the messages in {what} in their order", "another order", cause=cause)
+
+
+def _pass_time(place: Place, seconds: float) -> None:
+    """Let time pass, where that takes none."""
+    if place.clock is not None:
+        place.clock.elapse(seconds)
+    elif place.elapse is not None:
+        place.elapse(seconds)
+
+
+Refused: TypeAlias = tuple[str, type[Exception], Callable[[], object]]
+
+
+def _conflicts(session: Session) -> list[Refused]:
+    """Calls that conflict with a message `m`."""
+    doc = document(entry("fresh", n=1), entry("m", n=1), metadata={"b": 1})
+    return [
+        ("add_message of an id with another content", ConflictError, lambda: session.add_message("user", "y", id="m")),
+        ("add_messages of one", ConflictError, lambda: session.add_messages([{}, {"n": 1}], ids=[None, "m"])),
+        ("import_data of one, append", ConflictError, lambda: session.import_data(doc, mode="append")),
+    ]
+
+
+def _too_much(session: Session) -> list[Refused]:
+    """Calls that leave the metadata over a limit of 30 bytes: some by themselves, some with a value of 20 held."""
+    more = document(entry("fresh", n=1), metadata={"b": "x" * 20})
+    return [
+        ("set over the limit of metadata", LimitExceededError, lambda: session.set("b", "x" * 20)),
+        ("import_data of a key over it, append", LimitExceededError, lambda: session.import_data(more, mode="append")),
+        *_far_too_much(session),
+    ]
+
+
+def _far_too_much(session: Session) -> list[Refused]:
+    """Calls whose metadata alone is over that limit."""
+    values: dict[str, Any] = {"b": "x" * 20, "c": "x" * 20}
+    doc = document(entry("fresh", n=1), metadata=values)
+    return [
+        ("update over the limit of metadata", LimitExceededError, lambda: session.update(values)),
+        ("import_data over it, append", LimitExceededError, lambda: session.import_data(doc, mode="append")),
+        ("import_data over it", LimitExceededError, lambda: session.import_data(doc)),
+    ]
+
+
+def _leave_no_trace(place: Place, store: BaseStore, calls: Sequence[Refused]) -> None:
+    """Calls are refused, each with its error, and the listing of the store stays as it was."""
+    for name, error, call in calls:
+        before = store.list_sessions()
+        if place.clock is not None:
+            place.clock.elapse(1)
+        with refuses(error, name):
+            call()
+        after = store.list_sessions()
+        require(after == before, f"the entries of list_sessions() as before {name}", (before, after))
 
 
 class LifeChecks:
@@ -196,6 +273,8 @@ class LifeChecks:
         size = scene.pick(20_000, 200_000, 1_000_000)
         for start in range(0, size, 5_000):
             session.add_messages([{"n": number, "text": "x" * 200} for number in range(start, start + 5_000)])
+            if start + 5_000 == 20_000:
+                _read_whole(scene, 20_000)
         gc.collect()
         tracemalloc.start()
         try:
@@ -271,6 +350,12 @@ class LifeChecks:
             session.remove("l")
             session.update({"o": 1})
             same(session.get("o"), 1, "a key set once there was room again")
+            keys, cause = store.session("keys"), "the size of keys is counted in characters"
+            with accepts("metadata as large as its limit, with a key in UTF-8", cause=cause):
+                keys.update({"é" * 13: 1, "k": 23})
+            with refuses(LimitExceededError, "metadata over its limit by a byte, with a key in UTF-8", cause=cause):
+                keys.set("k", 234)
+            same(keys.get("k"), 23, "a value that would have been over the limit", cause=cause)
         fresh = store.session("f")
         for name in ("message_bytes", "batch_messages", "metadata_bytes"):
             wrong: Any
@@ -278,3 +363,27 @@ class LifeChecks:
                 with refuses(SessionError, f"Limits({name}={wrong!r})"):
                     Limits(**{name: wrong})
         same(fresh.count(), 0, "count() of another session")
+
+    @check(104, cause="the write is noted, or the session made, before it is known that nothing will be written")
+    def test_104_refused_writes_leave_no_trace(self, scene: Scene) -> None:
+        """A write that is refused makes no session, moves no `updated_at`, and refreshes no time to live."""
+        small = "limits" in scene.place.options
+        place = scene.new_place()
+        options = {"limits": Limits(metadata_bytes=30, metadata_value_bytes=25)} if small else {}
+        store = scene.open_at(place, **options)
+        timed = bool(scene.capabilities & Capability.TTL) and not scene.lives_in_real_time
+        sessions = [store.session("s"), *([store.session("timed", ttl=1000)] if timed else [])]
+        for session in sessions:
+            session.add_message("user", "x", id="m")
+            session.set("a", "x" * 20)
+        _pass_time(place, 600)
+        for session in sessions:
+            _leave_no_trace(place, store, _conflicts(session))
+        if small:
+            for session in sessions:
+                _leave_no_trace(place, store, _too_much(session))
+            _leave_no_trace(place, store, _far_too_much(store.session("new")))
+        _pass_time(place, 600)
+        if timed:
+            seen = [info.id for info in store.list_sessions()]
+            same(seen, ["s"], "the sessions past the deadline, which refused writes did not move")
