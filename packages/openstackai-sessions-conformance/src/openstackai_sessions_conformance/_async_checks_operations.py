@@ -180,7 +180,8 @@ class AsyncOperationChecks:
         session = scene.session()
         doc = document(entry("i", n=1))
         for state in ("that is new", "that exists"):
-            await scene.elapse(0.02)
+            if state == "that exists":
+                await scene.elapse(0.02)
             listed = await scene.store.list_sessions()
             await session.add_messages([], op_id=f"empty batch {state}")
             await session.update({}, op_id=f"empty update {state}")
