@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import openstackai_sessions_sqlite
 import pytest
 
+import openstackai_sessions_sqlite
 from openstackai_sessions_conformance._capabilities import DEFAULT, Capability
 from openstackai_sessions_conformance._registry import CHECKS
 from openstackai_sessions_conformance._statement import Ran, Statement

@@ -55,6 +55,15 @@ OTHERS: dict[str, Callable[[Session, str], Any]] = {
 }
 
 
+CHANGES: dict[str, dict[str, object]] = {
+    "the metadata": {"metadata": {"k": 2}},
+    "created_at": {"created_at": None},
+    "a time": {"messages": [entry("i", "2026-01-02T03:04:05.000007Z", n=1)]},
+    "an id": {"messages": [entry("j", n=1)]},
+    "a message": {"messages": [entry("i", n=2)]},
+}
+
+
 def _imports(**changes: object) -> Callable[[Session, str], Any]:
     changed = document(**{"messages": [entry("i", n=1)], "metadata": {"k": 1}, **changes})
     return lambda session, op: session.import_data(changed, op_id=op)
@@ -76,16 +85,7 @@ FIELDS: dict[str, list[Callable[[Session, str], Any]]] = {
         lambda session, op: session.add_messages([{"n": 1}, {"n": 1}], ids=[None, "a"], op_id=op),
         lambda session, op: session.add_messages([{"n": 1}, {"n": 1}], ids=["b", None], op_id=op),
     ],
-    **{
-        f"{field} of an imported document": [_imports(), _imports(**changes)]
-        for field, changes in {
-            "the metadata": {"metadata": {"k": 2}},
-            "created_at": {"created_at": None},
-            "a time": {"messages": [entry("i", "2026-01-02T03:04:05.000007Z", n=1)]},
-            "an id": {"messages": [entry("j", n=1)]},
-            "a message": {"messages": [entry("i", n=2)]},
-        }.items()
-    },
+    **{f"{field} of an imported document": [_imports(), _imports(**changes)] for field, changes in CHANGES.items()},
 }
 """What a digest must tell apart, and writes of which the first differs from the others in nothing else."""
 

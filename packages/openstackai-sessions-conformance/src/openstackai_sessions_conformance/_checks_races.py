@@ -209,11 +209,9 @@ def _kinds(scene: Scene, turn: int, each: int) -> None:
     calls = [partial(call, worker) for call in (append, empty) for worker in range(2)]
     together([*calls, *[partial(put, worker, id) for id in (kept, emptied) for worker in range(2)]])
     keys = {f"{worker} {number}" for worker in range(2) for number in range(each)}
-    for id, beside, count, wanted in (
-        (kept, "appends", 2 * each, keys | {"start"}),
-        (emptied, "pops and clears", 0, keys),
-    ):
-        same(scene.session(id).count(), count, f"count() after {beside} by two callers, beside writes of metadata")
+    both = (kept, "appends", 2 * each, keys | {"start"}), (emptied, "pops and clears", 0, keys)
+    for id, beside, count, wanted in both:
+        same(scene.session(id).count(), count, f"count() after {beside} by two callers, who met sets")
         lost = sorted(wanted - set(scene.session(id).metadata()))
         require(not lost, f"every key that was set beside {beside}", f"{len(lost)} are lost, such as {lost[:3]}")
 
@@ -262,7 +260,8 @@ class RaceChecks:
             finally:
                 left[0] -= 1
 
-        together([*[partial(append, worker) for worker in range(4)], load])
+        calls: list[Callable[[], None]] = [*(partial(append, worker) for worker in range(4)), load]
+        together(calls)
         require(not twice, "positions that stand for one id each", twice[:3])
 
     @check(77, cause="what is over is looked up, and then deleted without looking again")
@@ -270,7 +269,7 @@ class RaceChecks:
         """Sessions that are written again after their deadline, while others purge and list, keep what was written."""
         rounds = scene.pick(2, 4, 10) if scene.lives_in_real_time else scene.pick(8, 40, 400)
         for turn in range(rounds):
-            ids = [f"{turn} {number:02}" for number in range(40)]
+            ids = [f"{turn} {number:02}" for number in range(40 if scene.place.single else 16)]
             for id in ids:
                 scene.session(id, ttl=scene.tick).add_message("user", "old")
             scene.elapse(scene.tick * 1.1)
@@ -288,8 +287,11 @@ class RaceChecks:
                 else:
                     store.purge_expired()
 
-            clearing = [partial(clear_away, scene.store), partial(clear_away, scene.second)]
-            together([*clearing, partial(renew, 0), partial(renew, 1)])
+            calls: list[Callable[[], None]] = [
+                *(partial(clear_away, store) for store in (scene.store, scene.second)),
+                *(partial(renew, worker) for worker in range(2)),
+            ]
+            together(calls)
             held = {info.id: info.message_count for info in scene.store.list_sessions(f"{turn} ")}
             lost = [id for id in ids if held.get(id) != 1]
             require(not lost, "one message in each session that was written again after its deadline",

@@ -106,7 +106,7 @@ def verify(cls: type[Conformance]) -> None:
         if not inspect.isfunction(present) or not _owns_up(present):
             raise TypeError(
                 f"{cls.__name__}.{name} takes the place of a conformance check; a check that cannot pass is overridden "
-                f"by a function that calls it, marked @pytest.mark.xfail(strict=True, reason='...'), without a condition"
+                f"by a function that calls it, marked @pytest.mark.xfail(strict=True, reason='...') without a condition"
             )
         if not hasattr(present, "unskipped"):
             setattr(cls, name, _unskipped(present))

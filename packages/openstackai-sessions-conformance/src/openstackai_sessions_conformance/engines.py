@@ -1,7 +1,7 @@
 """The engines of the suite, each usable alone: they make a store fail, or judge what it did.
 
-Random sequences of calls beside a model (`run_machine`, `Model`), or on several stores (`draw_trace`, `side_by_side`). A
-wire that fails (`FaultProxy`), histories of concurrent runs and what they must keep (`Recorder`, `check_appends`,
+Random calls beside a model (`run_machine`, `Model`), or on several stores (`draw_trace`, `side_by_side`), a wire that
+fails (`FaultProxy`), histories of concurrent runs and what they must keep (`Recorder`, `check_appends`,
 `check_removals`, `check_metadata`, `check_linearizable`), a sweep that fails every call of a driver (`sweep`), kills of
 clients and servers (`crash_clients`, `crash_server`), and losses of power under SQLite (`DiskLog`, `check_power_loss`).
 """

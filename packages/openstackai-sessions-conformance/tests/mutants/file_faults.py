@@ -115,7 +115,7 @@ class CommitsLater(SQLiteStore):
         held, self.held = self.held, None
         if held is not None:
             super().append(*held[:3], ttl=held[3])
-        return super().read(session_id, limit=limit, before=before)
+        return [Record(*record) for record in super().read(session_id, limit=limit, before=before)]
 
     def close(self) -> None:
         self.read("", limit=0, before=None)

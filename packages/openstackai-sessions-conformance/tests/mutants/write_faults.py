@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from openstackai_sessions_core import AsyncInMemoryStore, InMemoryStore, SessionInfo
-from openstackai_sessions_core._memory import _Entry
 from openstackai_sessions_core.backend import NewMessage, Operation, Outcome, Record, SessionImport
 
 __all__ = ["ASYNC_RACES", "RACES", "WRITE_FAULTS"]
@@ -37,7 +36,13 @@ def metadata_digest(part: Callable[[Mapping[str, bytes]], Hashable]) -> type[InM
 
     class Metadata(_Digests):
         def write_metadata(
-            self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
+            self,
+            session_id: str,
+            op: Operation,
+            values: Mapping[str, bytes],
+            removed: Sequence[str],
+            *,
+            ttl: int | None,
         ) -> Outcome:
             seen = part(values)
             op = op if seen is None else self._as(session_id, op, seen)
@@ -206,7 +211,9 @@ WRITE_FAULTS: dict[str, type[InMemoryStore]] = {
     "digest joins without lengths": metadata_digest(
         lambda values: b"".join(key.encode() + value for key, value in values.items()) if _long(values) else None
     ),
-    "update's digest without values": metadata_digest(lambda values: tuple(sorted(values)) if len(values) > 1 else None),
+    "update's digest without values": metadata_digest(
+        lambda values: tuple(sorted(values)) if len(values) > 1 else None
+    ),
     "batch's digest without ids": batch_digest(lambda _: None),
     "batch's digest without the order of ids": batch_digest(
         lambda messages: tuple(sorted(message.id for message in messages if message.given))
@@ -238,7 +245,7 @@ def _long(values: Mapping[str, bytes]) -> bool:
 
 # What a racing write notes before it pauses, and what it does with that afterwards.
 Note = Callable[[InMemoryStore, str], Any]
-Undo = Callable[[_Entry, Any], None]
+Undo = Callable[[Any], None]
 
 
 def note_log(store: InMemoryStore, session_id: str) -> Any:
@@ -246,8 +253,8 @@ def note_log(store: InMemoryStore, session_id: str) -> Any:
     return None if entry is None else (entry, list(entry.log), dict(entry.by_id))
 
 
-def old_log(entry: _Entry, noted: Any) -> None:
-    entry.log, entry.by_id = noted[1:]
+def old_log(noted: Any) -> None:
+    noted[0].log, noted[0].by_id = noted[1:]
 
 
 def note_metadata(store: InMemoryStore, session_id: str) -> Any:
@@ -255,13 +262,13 @@ def note_metadata(store: InMemoryStore, session_id: str) -> Any:
     return None if entry is None else (entry, entry.metadata)
 
 
-def old_metadata(entry: _Entry, noted: Any) -> None:
-    entry.metadata = noted[1]
+def old_metadata(noted: Any) -> None:
+    noted[0].metadata = noted[1]
 
 
 def _write_back(store: InMemoryStore, session_id: str, outcome: Outcome, noted: Any, undo: Undo) -> Outcome:
     if noted is not None and outcome.applied and not outcome.repeated and store._sessions.get(session_id) is noted[0]:
-        undo(noted[0], noted)
+        undo(noted)
     return outcome
 
 
