@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import openstackai_sessions_sqlite
 from openstackai_sessions_conformance._capabilities import DEFAULT, Capability
 from openstackai_sessions_conformance._registry import CHECKS
 from openstackai_sessions_conformance._statement import Ran, Statement
@@ -64,11 +64,11 @@ def test_the_checks_can_be_listed(tmp_path: Path) -> None:
 
 
 def test_a_statement_names_the_distribution_of_the_store() -> None:
-    made = Statement("openstackai_sessions_sqlite:SQLiteStore", "sync", "quick", 1, DEFAULT)
+    made = Statement("pluggy:PluginManager", "sync", "quick", 1, DEFAULT)
     versions: Any = made.to_json()["versions"]
-    assert versions["openstackai-sessions-sqlite"] == openstackai_sessions_sqlite.__version__
+    assert versions["pluggy"] == version("pluggy")
     unknown: Any = Statement("mine:make_store", "sync", "quick", 1, DEFAULT).to_json()["versions"]
-    assert set(versions) - set(unknown) == {"openstackai-sessions-sqlite"}
+    assert set(versions) - set(unknown) == {"pluggy"}
 
 
 def test_it_conforms_only_when_every_mandatory_check_passed() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Literal, TypeAlias
 
 from openstackai_sessions_conformance._capabilities import Capability
@@ -190,7 +191,11 @@ class Statement:
 def _distribution_of(backend: str) -> dict[str, str]:
     """The version of the distribution that holds what `package.module:name` stands for, by name, where one does."""
     package = backend.partition(":")[0].partition(".")[0]
-    return {name: version(name) for name in packages_distributions().get(package, ())[:1]}
+    # What is installed to be edited has no list of its packages: most distributions are called like theirs.
+    for name in (*packages_distributions().get(package, ())[:1], package.replace("_", "-")):
+        with suppress(PackageNotFoundError, ValueError):
+            return {name: version(name)}
+    return {}
 
 
 def _in_a_line(reason: str) -> str:
