@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def test_the_reference_store_conforms(store: str, tmp_path: Path) -> None:
     assert [check["number"] for check in statement["checks"]] == list(CHECKS)
     assert {check["status"] for check in statement["checks"] if check["capability"] is None} == {"passed"}
     assert "\r" not in done.stderr
+    assert {"openstackai-sessions-core", "pytest", "hypothesis", "python"} <= set(statement["versions"])
     assert len(done.stderr.splitlines()) == sum(len(check["tests"]) for check in statement["checks"])
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"], "nothing else is left behind"
 
@@ -59,6 +61,14 @@ def test_the_checks_can_be_listed(tmp_path: Path) -> None:
     done = run("--list", folder=tmp_path)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == len(CHECKS)
+
+
+def test_a_statement_names_the_distribution_of_the_store() -> None:
+    made = Statement("pluggy:PluginManager", "sync", "quick", 1, DEFAULT)
+    versions: Any = made.to_json()["versions"]
+    assert versions["pluggy"] == version("pluggy")
+    unknown: Any = Statement("mine:make_store", "sync", "quick", 1, DEFAULT).to_json()["versions"]
+    assert set(versions) - set(unknown) == {"pluggy"}
 
 
 def test_it_conforms_only_when_every_mandatory_check_passed() -> None:

@@ -24,6 +24,7 @@ from openstackai_sessions_conformance._harness import Conformance, bounded, chec
 from openstackai_sessions_conformance._machine import run_machine
 from openstackai_sessions_conformance._place import CallablePlace, Clock, hold_file
 from openstackai_sessions_conformance._registry import CHECKS, GROUPS
+from openstackai_sessions_conformance._run import run_suite
 from openstackai_sessions_conformance._seam import open_on
 from openstackai_sessions_core import (
     BackendUnavailableError,
@@ -70,12 +71,37 @@ def test_a_check_cannot_be_overridden_in_silence() -> None:
             def test_001_a_fresh_session_is_empty(self, place: Place) -> None:
                 super().test_001_a_fresh_session_is_empty(place)
 
+    no_condition: list[pytest.MarkDecorator] = [
+        pytest.mark.xfail(False, strict=True, reason="never expected"),
+        pytest.mark.xfail(condition=False, strict=True, reason="never expected"),
+        pytest.mark.xfail(strict=True, reason=" "),
+        pytest.mark.skip(reason="it cannot pass"),
+    ]
+    for mark in no_condition:
+        with pytest.raises(TypeError, match=r"xfail.* without a condition"):
+            type(
+                "Sly", (SessionStoreConformance,), {"test_001_a_fresh_session_is_empty": mark(lambda self, place: None)}
+            )
+
     class _Honest(SessionStoreConformance):
         @pytest.mark.xfail(reason="the engine has no clock", strict=True)
         def test_027_order_survives_a_backward_clock(self, place: Place) -> None:
             super().test_027_order_survives_a_backward_clock(place)
 
     assert checks_of(SessionStoreConformance)
+
+
+def test_a_check_that_is_expected_to_fail_is_not_left_out_instead() -> None:
+    class Expects(SessionStoreConformance):
+        make_store = InMemoryStore
+
+        @pytest.mark.xfail(reason="the engine has no clock", strict=True)
+        def test_027_order_survives_a_backward_clock(self, place: Place) -> None:
+            pytest.skip("left out: no clock")
+
+    statement = run_suite(Expects, name="mine", seed=1, only=frozenset({27}))
+    (ran,) = [one for one in statement.ran if one.name == "test_027_order_survives_a_backward_clock"]
+    assert (ran.status, ran.reason) == ("failed", "expected: the engine has no clock")
 
 
 def test_a_failure_says_what_was_expected_seen_and_usual(tmp_path: Path) -> None:

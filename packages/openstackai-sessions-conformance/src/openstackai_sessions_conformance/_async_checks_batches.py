@@ -103,6 +103,34 @@ class AsyncBatchChecks:
         await session.add_message("user", "third", id="m1")
         same(contents(await session.get_messages()), ["third"], "the log after the id was used a third time")
 
+    @check(30, cause="an id is looked up before the lock is taken, and nothing forbids a second message under it")
+    async def test_030_an_id_given_at_once_is_stored_once(self, scene: AsyncScene) -> None:
+        """Several callers that add the same message under one id at once all get the one that is stored."""
+        rounds = scene.pick(10, 60, 600)
+        for number in range(rounds):
+
+            async def add(worker: int, number: int = number) -> object:
+                store = scene.store if worker % 2 else scene.second
+                return whole([await store.session("s").add_message("user", number, id=f"m{number}")])
+
+            added = await together([partial(add, worker) for worker in range(8)])
+            same(added, [added[0]] * 8, "the message returned to eight callers that added it under one id at once")
+        stored = contents(await scene.session().get_messages())
+        same(stored, list(range(rounds)), "the log of messages that eight callers each added under one id")
+
+    @check(30, cause="ids are looked up among the newest messages alone, or in a cache that forgets")
+    async def test_030_an_id_is_known_however_old(self, scene: AsyncScene) -> None:
+        """An id is looked up in the whole log: thousands of messages later it is still taken."""
+        session = scene.session()
+        first = await session.add_message("user", "x", id="m")
+        size = min(3_000, scene.store.limits.batch_messages)
+        await session.add_messages([{"n": number} for number in range(size)])
+        again = await scene.other().add_message("user", "x", id="m")
+        same(whole([again]), whole([first]), f"the message returned for an id given {size} messages ago")
+        with refuses(ConflictError, f"another message under an id given {size} messages ago"):
+            await session.add_message("user", "y", id="m")
+        same(await session.count(), size + 1, "count() after the id was given again")
+
     @check(30, cause="ids are folded, trimmed, normalised or cut")
     async def test_030_message_ids_are_exact(self, scene: AsyncScene) -> None:
         """Message ids that look alike are ids of their own."""

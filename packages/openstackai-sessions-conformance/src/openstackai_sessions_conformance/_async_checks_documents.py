@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -229,6 +230,29 @@ class AsyncDocumentChecks:
             with refuses(ValidationError, f"mode={bad!r}"):
                 await session.import_data(more, mode=bad)
 
+    @check(68, cause="payloads are compared as values: 1, 1.0 and true are equal, and keys have no order")
+    async def test_068_append_conflicts_exactly(self, scene: AsyncScene) -> None:
+        """An appended message whose id is taken conflicts by any difference: type of a number, order of keys."""
+        session = scene.session()
+        await session.add_messages([{"n": 1, "a": 2}], ids=["m"])
+        before = whole(await session.get_messages())
+        others: tuple[Any, ...] = ({"n": 1.0, "a": 2}, {"n": True, "a": 2}, {"a": 2, "n": 1}, {})
+        for other in others:
+            with refuses(ConflictError, f"appending {other!r} under the id of {{'n': 1, 'a': 2}}"):
+                await session.import_data(document({**entry("m"), "data": other}), mode="append")
+        same(whole(await session.get_messages()), before, "the messages after conflicts")
+
+    @check(68, cause="an append that finds no session replaces, or metadata is merged below its keys")
+    async def test_068_append_begins_now_and_sets_whole_values(self, scene: AsyncScene) -> None:
+        """A session that an append makes is created now; a key of the document takes the place of ours whole."""
+        session = scene.session()
+        await session.import_data(document(entry("a", n=1), metadata={"k": {"a": 1, "b": 2}}), mode="append")
+        created = (await session.export())["created_at"]
+        require(created != TIME, "a session that an append made to be created now", f"the document's time, {created}")
+        same((await session.get_messages())[0].id, "a", "the id of the appended message")
+        await session.import_data(document(metadata={"k": {"b": 3}}), mode="append")
+        same(await session.get("k"), {"b": 3}, "a value that an append replaced")
+
     @check(68, cause="import is several steps, which others see, or a failure leaves half done")
     async def test_068_import_is_one_step(self, scene: AsyncScene) -> None:
         """While a large document is imported others see the old content or the new; a refused one changes nothing."""
@@ -279,6 +303,22 @@ class AsyncDocumentChecks:
             await session.import_data(doc, mode=mode)
             await scene.other().import_data(json.dumps(doc), mode=mode)
             same(await session.export(), once, f"the export after three imports, mode={mode!r}")
+
+    @check(69, cause="ids are looked up before the lock is taken")
+    async def test_069_appends_of_one_document_at_once_equal_one(self, scene: AsyncScene) -> None:
+        """Several callers that append the same document at once leave each of its messages once, in its order."""
+        rounds, size = scene.pick(10, 60, 600), 20
+        for number in range(rounds):
+            doc = document(*[entry(f"{number} {part}", n=[number, part]) for part in range(size)])
+
+            async def load(worker: int, doc: dict[str, Any] = doc) -> None:
+                store = scene.store if worker % 2 else scene.second
+                await store.session("s").import_data(doc, mode="append")
+
+            await together([partial(load, worker) for worker in range(6)])
+        wanted = [[number, part] for number in range(rounds) for part in range(size)]
+        seen = [message["n"] for message in await scene.session().get_messages()]
+        same(seen, wanted, "the messages of documents that six callers each appended at once")
 
     @check(70, cause="the document is trusted: parsed whole, coerced, or written while it is read", seconds=120)
     async def test_070_hostile_documents_change_nothing(self, scene: AsyncScene) -> None:

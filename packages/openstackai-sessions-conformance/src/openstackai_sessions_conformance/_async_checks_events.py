@@ -91,6 +91,18 @@ class AsyncEventChecks:
         for event, message in zip(heard, (a, b, c, d, popped), strict=False):
             same(envelope(event[1]), envelope(message), "the envelope of the message in the event")
 
+    @check(56, cause="whether an import is a write is read from the document, and not from what it replaces")
+    async def test_056_an_import_of_nothing_over_a_session_fires(self, scene: AsyncScene) -> None:
+        """An empty document over a session that exists, even one without content, is a write and fires its event."""
+        session = scene.session()
+        await session.add_message("user", "x")
+        await session.set("k", 1)
+        for content in ("messages and metadata", "neither messages nor metadata"):
+            handle = scene.other()
+            heard = hear_all(handle)
+            await handle.import_data(document())
+            same([event[0] for event in heard], ["SESSION_IMPORTED"], f"events of an empty import over {content}")
+
     @check(56, cause="handlers run in the order of a set or a dict, or each is kept once")
     async def test_056_handlers_run_in_the_order_of_registration(self, scene: AsyncScene) -> None:
         """Several handlers, one twice, run in the order in which they were added, on their event alone."""

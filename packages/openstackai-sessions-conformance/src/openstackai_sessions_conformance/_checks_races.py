@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from openstackai_sessions_conformance._place import hold_file
 from openstackai_sessions_conformance._scene import Scene, check
 from openstackai_sessions_conformance._seam import sleep, together, within
 from openstackai_sessions_conformance._views import contents, document, entry
-from openstackai_sessions_core import BackendError, OutcomeUnknownError, Session
+from openstackai_sessions_core import BackendError, Message, OutcomeUnknownError, Session
 from openstackai_sessions_core.backend import BaseStore
 
 __all__ = ["RaceChecks"]
@@ -186,6 +186,36 @@ def _clears(scene: Scene, workers: int, each: int, shared: Session | None = None
     require(not stale, "nothing that was there before the last clear", f"{len(stale)} are, such as {stale[:3]}")
 
 
+def _kinds(scene: Scene, turn: int, each: int) -> None:
+    """46 across kinds: writes of messages beside writes of metadata, on one session."""
+    kept, emptied = f"kept {turn}", f"emptied {turn}"
+    scene.session(kept).set("start", 1)
+
+    def append(worker: int) -> None:
+        for number in range(each):
+            _store(scene, worker).session(kept).add_message("user", [worker, number])
+
+    def empty(worker: int) -> None:
+        session = _store(scene, worker).session(emptied)
+        for _ in range(each // 2):
+            session.add_messages([{"n": 1}] * 3)
+            session.pop_message()
+            session.clear()
+
+    def put(worker: int, id: str) -> None:
+        for number in range(each):
+            _store(scene, worker).session(id).set(f"{worker} {number}", number)
+
+    calls = [partial(call, worker) for call in (append, empty) for worker in range(2)]
+    together([*calls, *[partial(put, worker, id) for id in (kept, emptied) for worker in range(2)]])
+    keys = {f"{worker} {number}" for worker in range(2) for number in range(each)}
+    both = (kept, "appends", 2 * each, keys | {"start"}), (emptied, "pops and clears", 0, keys)
+    for id, beside, count, wanted in both:
+        same(scene.session(id).count(), count, f"count() after {beside} by two callers, who met sets")
+        lost = sorted(wanted - set(scene.session(id).metadata()))
+        require(not lost, f"every key that was set beside {beside}", f"{len(lost)} are lost, such as {lost[:3]}")
+
+
 class RaceChecks:
     """The checks of group G that one process can make."""
 
@@ -193,6 +223,79 @@ class RaceChecks:
     def test_046_each_append_appears_once(self, scene: Scene) -> None:
         """Whatever the number of writers, each acknowledged append is in the log once, where its result says."""
         _appends(scene, 8, scene.pick(25, 150, 2000))
+
+    @check(46, cause="a write reads the whole session and writes all of it back, with what another kind has changed")
+    def test_046_writes_of_two_kinds_keep_each_other(self, scene: Scene) -> None:
+        """Appends, pops and clears beside writes of metadata: neither takes back what the other has written."""
+        for turn in range(scene.pick(3, 15, 150)):
+            _kinds(scene, turn, 20)
+
+    @check(46, cause="an import numbers its messages before it holds the lock")
+    def test_046_imports_and_appends_share_no_position(self, scene: Scene) -> None:
+        """While documents are imported over a session and others append to it, a position never stands for two ids."""
+        names: dict[int, str] = {}
+        twice: list[str] = []
+        left = [1]
+
+        def see(messages: Sequence[Message]) -> None:
+            for message in messages:
+                name = names.setdefault(message.position, message.id)
+                if name != message.id:
+                    twice.append(f"{message.position} of {name} and of {message.id}")
+
+        def append(worker: int) -> None:
+            session = _handle(scene, worker, None)
+            while left[0] and not twice:
+                see([session.add_message("user", "x")])
+                # Each has a rhythm of its own, so that the callers do not go in step.
+                for _ in range(worker):
+                    sleep(0)
+
+        def load() -> None:
+            session = scene.other()
+            try:
+                for number in range(scene.pick(12, 40, 400)):
+                    session.import_data(document(*[entry(f"{number} {part}", n=part) for part in range(1_000)]))
+                    see(session.get_messages())
+            finally:
+                left[0] -= 1
+
+        calls: list[Callable[[], None]] = [*(partial(append, worker) for worker in range(4)), load]
+        together(calls)
+        require(not twice, "positions that stand for one id each", twice[:3])
+
+    @check(77, cause="what is over is looked up, and then deleted without looking again")
+    def test_077_clearing_away_spares_what_was_renewed(self, scene: Scene) -> None:
+        """Sessions that are written again after their deadline, while others purge and list, keep what was written."""
+        rounds = scene.pick(2, 4, 10) if scene.lives_in_real_time else scene.pick(8, 40, 400)
+        for turn in range(rounds):
+            ids = [f"{turn} {number:02}" for number in range(40 if scene.place.single else 16)]
+            for id in ids:
+                scene.session(id, ttl=scene.tick).add_message("user", "old")
+            scene.elapse(scene.tick * 1.1)
+
+            # What expired first is cleared away first, so that what is renewed first is there longest.
+            def renew(worker: int, ids: list[str] = ids) -> None:
+                for id in ids[::-1][worker::2]:
+                    _store(scene, worker).session(id).add_message("user", "new")
+
+            def clear_away(store: BaseStore, turn: int = turn) -> None:
+                for _ in range(turn // 2 % 4):
+                    sleep(0)
+                if turn % 2:
+                    store.list_sessions()
+                else:
+                    store.purge_expired()
+
+            calls: list[Callable[[], None]] = [
+                *(partial(clear_away, store) for store in (scene.store, scene.second)),
+                *(partial(renew, worker) for worker in range(2)),
+            ]
+            together(calls)
+            held = {info.id: info.message_count for info in scene.store.list_sessions(f"{turn} ")}
+            lost = [id for id in ids if held.get(id) != 1]
+            require(not lost, "one message in each session that was written again after its deadline",
+                    f"{len(lost)} sessions with another number: {[(id, held.get(id)) for id in lost[:3]]}")  # fmt: skip
 
     @check(47, cause="positions, or reads, from a cache, a sequence or a replica")
     def test_047_acknowledged_first_comes_first(self, scene: Scene) -> None:

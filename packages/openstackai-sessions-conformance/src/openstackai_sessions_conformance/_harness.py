@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
 import threading
@@ -102,13 +103,41 @@ def verify(cls: type[Conformance]) -> None:
         present = inspect.getattr_static(cls, name, None)
         if present is original:
             continue
-        marks = getattr(present, "pytestmark", ())
-        if any(m.name == "xfail" and m.kwargs.get("strict") and m.kwargs.get("reason") for m in marks):
-            continue
-        raise TypeError(
-            f"{cls.__name__}.{name} takes the place of a conformance check; a check that cannot pass is overridden by "
-            f"a function that calls it, marked @pytest.mark.xfail(strict=True, reason='...')"
-        )
+        if not inspect.isfunction(present) or not _owns_up(present):
+            raise TypeError(
+                f"{cls.__name__}.{name} takes the place of a conformance check; a check that cannot pass is overridden "
+                f"by a function that calls it, marked @pytest.mark.xfail(strict=True, reason='...') without a condition"
+            )
+        if not hasattr(present, "unskipped"):
+            setattr(cls, name, _unskipped(present))
+
+
+def _owns_up(function: Callable[..., object]) -> bool:
+    """Whether a function is marked to fail, always, and says why."""
+    marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name in ("xfail", "skip", "skipif")]
+    return bool(marks) and all(
+        mark.name == "xfail"
+        and not mark.args
+        and "condition" not in mark.kwargs
+        and mark.kwargs.get("strict") is True
+        and str(mark.kwargs.get("reason") or "").strip()
+        for mark in marks
+    )
+
+
+def _unskipped(function: Callable[..., object]) -> Callable[..., object]:
+    """The function, in which a skip is a failure: a check that is expected to fail is never left out instead."""
+
+    @functools.wraps(function)
+    def test(*arguments: object, **keywords: object) -> object:
+        __tracebackhide__ = True
+        try:
+            return function(*arguments, **keywords)
+        except pytest.skip.Exception as skipped:
+            raise AssertionError(f"expected to fail, and did not run: {skipped}") from None
+
+    test.unskipped = True  # type: ignore[attr-defined]
+    return test
 
 
 def make_check(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Literal, TypeAlias
 
 from openstackai_sessions_conformance._capabilities import Capability
@@ -114,8 +116,11 @@ class Statement:
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 2),
             "versions": {
+                **_distribution_of(self.backend),
                 "openstackai-sessions-conformance": __version__,
                 "openstackai-sessions-core": core_version,
+                "pytest": version("pytest"),
+                "hypothesis": version("hypothesis"),
                 "python": platform.python_version(),
                 "platform": platform.platform(),
             },
@@ -181,6 +186,16 @@ class Statement:
             lines.append(f"{self.backend} does not conform. In the way:")
             lines += [f"  {label}" for label in self.why_not]
         return "\n".join(lines)
+
+
+def _distribution_of(backend: str) -> dict[str, str]:
+    """The version of the distribution that holds what `package.module:name` stands for, by name, where one does."""
+    package = backend.partition(":")[0].partition(".")[0]
+    # What is installed to be edited has no list of its packages: most distributions are called like theirs.
+    for name in (*packages_distributions().get(package, ())[:1], package.replace("_", "-")):
+        with suppress(PackageNotFoundError, ValueError):
+            return {name: version(name)}
+    return {}
 
 
 def _in_a_line(reason: str) -> str:

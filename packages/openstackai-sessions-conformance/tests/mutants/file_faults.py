@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +87,41 @@ class ImportsInSteps(SQLiteStore):
         return super().replace(session_id, op, content, ttl=ttl)
 
 
+class ImportsMetadataLater(SQLiteStore):
+    """An import writes the messages in one transaction and the metadata in another."""
+
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        first = Operation(f"{op.id}/messages", op.digest)
+        super().replace(session_id, first, content._replace(metadata=self.read_metadata(session_id, None)), ttl=ttl)
+        time.sleep(0.02)
+        return super().replace(session_id, op, content, ttl=ttl)
+
+
+class CommitsLater(SQLiteStore):
+    """Acknowledges an append, and commits it before this store's next write or read of the log."""
+
+    held: tuple[str, Operation, Sequence[NewMessage], int | None] | None = None
+
+    def append(self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None) -> Outcome:
+        newest = [Record(*record).position for record in self.read(session_id, limit=1, before=None)]
+        if not messages or any(message.given for message in messages):
+            return super().append(session_id, op, messages, ttl=ttl)
+        self.held = (session_id, op, messages, ttl)
+        now = int(time.time() * 1_000_000)
+        records = [Record(place, id, now, data) for place, (id, data, _) in enumerate(messages, sum(newest) + 1)]
+        return Outcome(True, False, records, [True] * len(records))
+
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+        held, self.held = self.held, None
+        if held is not None:
+            super().append(*held[:3], ttl=held[3])
+        return [Record(*record) for record in super().read(session_id, limit=limit, before=before)]
+
+    def close(self) -> None:
+        self.read("", limit=0, before=None)
+        super().close()
+
+
 class AcknowledgesEarly(SQLiteStore):
     """Keeps every third message in memory until the next write."""
 
@@ -120,5 +156,7 @@ FILE_FAULTS: dict[str, type[Conformance]] = {
     "pop in two steps (SQLite)": _suite(PopsInTwoSteps),
     "batch row by row (SQLite)": _suite(WritesRowByRow),
     "import in two steps (SQLite)": _suite(ImportsInSteps),
+    "import in two transactions (SQLite)": _suite(ImportsMetadataLater),
+    "acknowledged before the commit (SQLite)": _suite(CommitsLater),
     "acknowledged from memory (SQLite)": _suite(AcknowledgesEarly),
 }

@@ -20,6 +20,7 @@ from mutants.faults import ASYNC_FAULTS, EQUIVALENT, PUBLIC, STORE_FAULTS, async
 from mutants.file_faults import FILE_FAULTS
 from mutants.page import MOST, Page, Row, Run, choose, published, read_page, summarise, write_page
 from mutants.path_faults import ASYNC_PATH_FAULTS, PATH_FAULTS
+from mutants.write_faults import ASYNC_RACES, RACES, WRITE_FAULTS
 from openstackai_sessions_conformance import DEFAULT, Capability
 from openstackai_sessions_conformance._run import run_suite
 from openstackai_sessions_core import AsyncInMemoryStore, InMemoryStore
@@ -44,7 +45,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {"InMemoryStore": InMemoryStore, "As
 def mutants() -> dict[str, Callable[..., Any]]:
     """Every mutant, sync and async, by name: first those that have a number."""
     found: dict[str, Callable[..., Any]] = {}
-    everything: dict[str, type[InMemoryStore]] = {**PUBLIC, **STORE_FAULTS, **PATH_FAULTS}
+    everything: dict[str, type[InMemoryStore]] = {**PUBLIC, **STORE_FAULTS, **PATH_FAULTS, **WRITE_FAULTS}
     for name, kind in everything.items():
         found[name] = kind
         if name not in THREADS_ONLY:
@@ -52,6 +53,9 @@ def mutants() -> dict[str, Callable[..., Any]]:
     for name, handles in handle_faults.HANDLE_FAULTS.items():
         found[name] = handles
         found[f"{name} (async)"] = async_handle_faults.HANDLE_FAULTS[name]
+    for name, racing in RACES.items():
+        found[name] = racing
+        found[f"{name} (async)"] = ASYNC_RACES[name]
     found = {**found, **ASYNC_FAULTS, **ASYNC_PATH_FAULTS, **FILE_FAULTS}
     return {name: found[name] for name in sorted(found, key=lambda name: name[:2] if name[:2].isdigit() else "~")}
 
