@@ -544,11 +544,8 @@ class MergesValues(InMemoryStore):
 
 
 def cut(data: bytes) -> bytes:
-    return (
-        data
-        if len(data) < 1_000_000
-        else json.dumps({"role": "user", "content": json.loads(data)["content"][:65_535]}).encode()
-    )
+    value = json.loads(data) if len(data) >= 1_000_000 else None
+    return json.dumps({**value, "content": value["content"][:65_535]}).encode() if isinstance(value, dict) else data
 
 
 class PurgeCountsOne(InMemoryStore):
