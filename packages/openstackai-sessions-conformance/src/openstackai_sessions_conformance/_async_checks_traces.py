@@ -18,7 +18,7 @@ __all__ = ["AsyncTraceChecks"]
 
 
 # So many sequences are run, however long they take.
-LEAST = 20
+LEAST = 12
 
 
 class AsyncTraceChecks:

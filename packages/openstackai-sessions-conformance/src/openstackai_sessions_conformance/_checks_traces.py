@@ -19,7 +19,7 @@ __all__ = ["TraceChecks"]
 
 
 # So many sequences are run, however long they take.
-LEAST = 20
+LEAST = 12
 
 
 class TraceChecks:
