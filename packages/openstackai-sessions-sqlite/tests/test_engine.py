@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import random
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
@@ -483,6 +484,16 @@ async def test_the_loop_is_not_held_up_by_large_operations(path: Path) -> None:
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def no_callbacks() -> Iterator[None]:
+    """The garbage collector without callbacks, of which Hypothesis has one: an interrupt that strikes there is lost."""
+    callbacks = gc.callbacks.copy()
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = callbacks
+
+
+@pytest.mark.usefixtures("no_callbacks")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="interrupts come from an interval timer, which POSIX has")
 def test_interrupts_leave_no_lock_held_and_no_half_write(path: Path) -> None:
     store = SQLiteStore(path, synchronous="normal", retry_timeout=0)
@@ -532,6 +543,7 @@ def test_interrupts_leave_no_lock_held_and_no_half_write(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("no_callbacks")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="interrupts come from an interval timer, which POSIX has")
 def test_an_interrupted_write_that_has_not_begun_is_not_applied_later(path: Path) -> None:
     with SQLiteStore(path, retry_timeout=0) as store:
