@@ -229,7 +229,7 @@ async def test_however_large_the_messages_are_that_a_task_reads_on_and_on(tmp_pa
 
     gc.disable()  # a full collection would be counted too
     try:
-        await asyncio.wait_for(asyncio.gather(read_on_and_on(), take_turns()), 60)
+        await asyncio.wait_for(asyncio.gather(take_turns(), read_on_and_on()), 60)
     finally:
         gc.enable()
     assert longest < 0.1
