@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -276,6 +277,40 @@ async def test_a_write_cancelled_for_good_drops_its_connection(database: str) ->
             await asyncio.wait_for(task, 5)
         assert await store.session("other").count() == 0
     await store.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_loop_that_ends_while_a_pool_is_at_work_ends(database: str, *, answers: bool) -> None:
+    """asyncio.run cancels each task once, wherever it waits, and a worker of a pool takes that for a failure."""
+    url = database if answers else f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+
+    async def leave_after(steps: int) -> None:
+        call = asyncio.ensure_future(AsyncPostgresStore(url, retry_timeout=0).session("s").count())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        assert call.cancel() or call.done()
+
+    for steps in range(40):
+        runner = threading.Thread(target=asyncio.run, args=(leave_after(steps),), daemon=True)
+        runner.start()
+        runner.join(10)
+        assert not runner.is_alive(), f"asyncio.run never ended, {steps} steps after a call had begun"
+
+
+async def test_a_store_that_is_forgotten_leaves_no_task(database: str, caplog: pytest.LogCaptureFixture) -> None:
+    before = asyncio.all_tasks()
+    store: AsyncPostgresStore | None = AsyncPostgresStore(database)
+    assert store is not None
+    assert await store.session("s").count() == 0
+    assert asyncio.all_tasks() > before
+    store = None
+    for _ in range(100):
+        gc.collect()
+        await asyncio.sleep(0.01)
+        if asyncio.all_tasks() == before:
+            break
+    assert asyncio.all_tasks() == before
+    assert not caplog.records
 
 
 def test_a_refused_connection_is_unavailable_and_nothing_was_applied() -> None:

@@ -34,7 +34,6 @@ from openstackai_sessions_postgres._async_seam import (
     Slots,
     bound,
     here,
-    insist,
     sleep,
     watch_end,
 )
@@ -94,7 +93,6 @@ class AsyncOwnConnection(AsyncConnection[Row]):
                 owner.failed(error)
             raise
         except Cancelled as error:
-            insist()
             # The frames hold the half-made connection, which the server would wait for, and the pool logs the error.
             raise error.with_traceback(None) from None
         if (owner := home()) is not None:

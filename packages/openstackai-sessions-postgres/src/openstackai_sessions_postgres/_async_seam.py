@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakMethod
@@ -19,14 +20,13 @@ from psycopg_pool import AsyncConnectionPool
 
 from openstackai_sessions_postgres._waiting import until
 
-__all__ = ["Cancelled", "Lock", "Place", "Pool", "Slots", "bound", "here", "insist", "is_gone", "sleep", "watch_end"]
+__all__ = ["Cancelled", "Lock", "Place", "Pool", "Slots", "bound", "here", "is_gone", "sleep", "watch_end"]
 
 T = TypeVar("T")
 
 Cancelled = asyncio.CancelledError
 Place = asyncio.AbstractEventLoop
 Lock = asyncio.Lock
-Pool = AsyncConnectionPool
 sleep = asyncio.sleep
 
 
@@ -57,21 +57,43 @@ async def watch_end(end: Callable[[], None]) -> object:
     return generator
 
 
-def insist() -> None:
-    """Have the current task end by its cancellation.
+class Pool(AsyncConnectionPool[Any]):
+    """A pool whose tasks end when they are cancelled.
 
-    A worker of the pool takes a cancellation for one more failure to connect, and goes on waiting for work: the event
-    loop, which cancels each task once and then waits for it, would never end.
+    A worker takes a cancellation, wherever that strikes it, for a failure of what it was doing, and goes on waiting for
+    work: the event loop, which cancels each task once and then waits for it, would never end.
     """
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().call_soon(_cancel_again, task)
+
+    _guard: asyncio.Task[None] | None = None
+
+    async def open(self, wait: bool = False, timeout: float = 30.0) -> None:
+        before = asyncio.all_tasks()
+        await super().open(wait, timeout)
+        prefix = f"{self.name}-"
+        own = {task for task in asyncio.all_tasks() - before if task.get_name().startswith(prefix)}
+        if own:
+            self._guard = asyncio.create_task(_see_off(own), name=f"{prefix}guard")
+
+    def __del__(self) -> None:
+        # Forgotten without being closed, perhaps in another thread or after its loop: nobody else ends its tasks.
+        if self._guard is not None and not self._guard.done():
+            with suppress(RuntimeError):
+                self._guard.get_loop().call_soon_threadsafe(self._guard.cancel)
 
 
-def _cancel_again(task: asyncio.Task[Any]) -> None:
+async def _see_off(tasks: set[asyncio.Task[Any]]) -> None:
+    """Wait until all have ended; cancelled before that, have them end."""
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            _cancel_until_done(task)
+
+
+def _cancel_until_done(task: asyncio.Task[Any]) -> None:
     if not task.done():
         task.cancel()
-        task.get_loop().call_later(0.01, _cancel_again, task)
+        task.get_loop().call_later(0.01, _cancel_until_done, task)
 
 
 class Slots:

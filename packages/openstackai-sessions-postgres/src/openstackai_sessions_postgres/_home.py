@@ -45,7 +45,6 @@ from openstackai_sessions_postgres._seam import (
     Slots,
     bound,
     here,
-    insist,
     sleep,
     watch_end,
 )
@@ -95,7 +94,6 @@ class OwnConnection(Connection[Row]):
                 owner.failed(error)
             raise
         except Cancelled as error:
-            insist()
             # The frames hold the half-made connection, which the server would wait for, and the pool logs the error.
             raise error.with_traceback(None) from None
         if (owner := home()) is not None:

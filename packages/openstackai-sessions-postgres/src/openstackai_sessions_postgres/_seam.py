@@ -23,7 +23,7 @@ from psycopg_pool import ConnectionPool
 
 from openstackai_sessions_postgres._waiting import until
 
-__all__ = ["Cancelled", "Lock", "Place", "Pool", "Slots", "bound", "here", "insist", "is_gone", "sleep", "watch_end"]
+__all__ = ["Cancelled", "Lock", "Place", "Pool", "Slots", "bound", "here", "is_gone", "sleep", "watch_end"]
 
 T = TypeVar("T")
 
@@ -88,10 +88,6 @@ class Pool(ConnectionPool[Any]):
 
 class Cancelled(BaseException):
     """Threads are not cancelled: this is never raised."""
-
-
-def insist() -> None:
-    """Threads are not cancelled."""
 
 
 class Slots:
