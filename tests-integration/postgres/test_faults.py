@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +32,7 @@ from openstackai_sessions_core import (
 )
 from openstackai_sessions_postgres import AsyncPostgresStore, PostgresStore
 from openstackai_sessions_postgres._home import Home
+from postgres.locks import wait_for_a_lock
 from postgres.proxy import Proxy
 from servers.postgres import PASSWORD, OwnServer, free_port, make_replica
 
@@ -277,6 +280,29 @@ async def test_a_write_cancelled_for_good_drops_its_connection(database: str) ->
             await asyncio.wait_for(task, 5)
         assert await store.session("other").count() == 0
     await store.close()
+
+
+def test_a_write_that_no_answer_came_to_is_in_doubt_whatever_the_driver_says(database: str) -> None:
+    """The driver may fail on a connection that it takes for a good one; the server, asked, has applied the write."""
+    store = PostgresStore(database, retry_timeout=0, pool_max_size=1)
+    session = store.session("s")
+    session.add_message("user", "first")
+    fired: list[object] = []
+    session.on(SessionEvent.MESSAGE_ADDED, fired.append)
+    (connection,) = store._home()._connections
+    with psycopg.connect(database) as holder, ThreadPoolExecutor(1) as pool, Path(os.devnull).open("rb") as nothing:
+        holder.execute("SELECT FROM openstackai_sessions.sessions WHERE session_id = 's' FOR UPDATE")
+        call = pool.submit(session.add_message, "user", "second")
+        wait_for_a_lock(database)
+        os.dup2(nothing.fileno(), connection.fileno())
+        with pytest.raises(OutcomeUnknownError) as caught:
+            call.result(20)
+    while session.count() < 2:
+        time.sleep(0.01)
+    assert session.add_message("user", "second", op_id=caught.value.op_id).content == "second"
+    assert [message["content"] for message in session.get_messages()] == ["first", "second"]
+    assert fired == [{"role": "user", "content": "second"}]
+    store.close()
 
 
 @pytest.mark.parametrize("answers", [True, False])

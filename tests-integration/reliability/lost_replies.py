@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
+from typing import Any
 
 from openstackai_sessions_conformance._proxy import Fault, FaultProxy, Rule
 from openstackai_sessions_core import AsyncSession, Session, SessionError
+from openstackai_sessions_core.backend import AsyncBaseStore, BaseStore, Operation
 from reliability._actor import Actor, Threaded
 from reliability._framework import Campaign, Tally
 from reliability._places import Place, place
@@ -21,6 +24,53 @@ CLIENTS = 16
 STEPS = 60
 # How many of the requests lose their replies.
 SHARE = 0.4
+WRITES = ("append", "pop", "clear", "write_metadata", "replace", "delete")
+# So many of a session's attempts are kept, to tell what led to a violation.
+KEPT = 40
+
+
+class Attempts:
+    """What became of each attempt to write, as the store told it to the handle."""
+
+    def __init__(self, store: BaseStore | AsyncBaseStore) -> None:
+        self._by_session: defaultdict[str, deque[tuple[str, str]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        watch = self._watch_async if isinstance(store, AsyncBaseStore) else self._watch
+        for name in WRITES:
+            setattr(store, name, watch(name, getattr(store, name)))
+
+    def _watch(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(session_id: str, op: Operation, *arguments: object, **named: object) -> object:
+            try:
+                outcome = call(session_id, op, *arguments, **named)
+            except BaseException as error:
+                self._note(session_id, op, f"{name}: {error!r} from {error.__cause__!r}")
+                raise
+            self._note(session_id, op, f"{name}: {outcome!r}")
+            return outcome
+
+        return watched
+
+    def _watch_async(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def watched(session_id: str, op: Operation, *arguments: object, **named: object) -> object:
+            try:
+                outcome = await call(session_id, op, *arguments, **named)
+            except BaseException as error:
+                self._note(session_id, op, f"{name}: {error!r} from {error.__cause__!r}")
+                raise
+            self._note(session_id, op, f"{name}: {outcome!r}")
+            return outcome
+
+        return watched
+
+    def _note(self, session_id: str, op: Operation, text: str) -> None:
+        self._by_session[session_id].append((op.id, text))
+
+    def of_last(self, session_id: str) -> str:
+        """The attempts of the newest operation on a session."""
+        noted = list(self._by_session[session_id])
+        newest = noted[-1][0] if noted else ""
+        lines = [text for op_id, text in noted if op_id == newest]
+        return "\n    ".join([f"; attempts of operation {newest!r}:", *lines])
 
 
 def cut_replies(name: str, style: str, tally: Tally) -> None:
@@ -44,24 +94,31 @@ async def _work(somewhere: Place, proxy: FaultProxy, style: str, tally: Tally) -
     seeds = [tally.random.random() for _ in range(CLIENTS)]
     if style == "async":
         async with somewhere.open_async(via=proxy) as store:
+            attempts = Attempts(store)
             await asyncio.gather(
                 *(
-                    _client(partial(AsyncSession, store), number, Random(seed), rule, tally)
+                    _client(partial(AsyncSession, store), number, Random(seed), rule, tally, attempts)
                     for number, seed in enumerate(seeds)
                 )
             )
     else:
         with somewhere.open(via=proxy) as plain:
+            attempts = Attempts(plain)
             await asyncio.gather(
                 *(
-                    _client(lambda name: Threaded(Session(plain, name)), number, Random(seed), rule, tally)
+                    _client(lambda name: Threaded(Session(plain, name)), number, Random(seed), rule, tally, attempts)
                     for number, seed in enumerate(seeds)
                 )
             )
 
 
 async def _client(
-    make: Callable[[str], AsyncSession | Threaded], number: int, random: Random, rule: Rule, tally: Tally
+    make: Callable[[str], AsyncSession | Threaded],
+    number: int,
+    random: Random,
+    rule: Rule,
+    tally: Tally,
+    attempts: Attempts,
 ) -> None:
     life = 0
     while tally.left:
@@ -72,13 +129,13 @@ async def _client(
             try:
                 answer = await step.call()
             except SessionError as error:
-                tally.violate(f"{step.name} on {actor.id!r} raised {error!r}")
+                tally.violate(f"{step.name} on {actor.id!r} raised {error!r}{attempts.of_last(actor.id)}")
                 return
             actor.take(step)
             tally.numbers["calls"] += 1
             wrong = actor.wrong_answer(step, answer)
             if wrong is not None:
-                tally.violate(wrong)
+                tally.violate(f"{wrong}{attempts.of_last(actor.id)}")
                 return
             tally.step(rule.hits - tally.done)
             if not tally.left:

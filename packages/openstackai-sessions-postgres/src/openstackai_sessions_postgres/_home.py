@@ -161,7 +161,7 @@ class Home:
         except (psycopg.Error, NoAnswerError) as error:
             if isinstance(error, psycopg.Error) and error.sqlstate == UNIQUE_VIOLATION:
                 raise OperationKnown from None
-            failure = self._translate(connection, error, doubt=write and connection.closed)
+            failure = self._translate(connection, error, write=write)
         finally:
             self._give_back(connection)
         # Raised outside of the handler: what holds a secret is then no part of the chain.
@@ -183,7 +183,7 @@ class Home:
             committing = True
             execute(b"COMMIT", None)
         except (psycopg.Error, NoAnswerError) as error:
-            failure = self._translate(connection, error, doubt=committing and connection.closed)
+            failure = self._translate(connection, error, write=committing)
         else:
             return result
         finally:
@@ -230,11 +230,14 @@ class Home:
         self._direct[connection] = direct
         return direct
 
-    def _translate(self, connection: Connection[Any], error: Exception, *, doubt: bool) -> SessionError:
-        failure = translate(error, self._secrets, doubt=doubt)
+    def _translate(self, connection: Connection[Any], error: Exception, *, write: bool) -> SessionError:
+        state = error.sqlstate if isinstance(error, psycopg.Error) else None
+        if state is None:
+            # No answer of the server's, so nobody knows how far it came, or what the connection would say next.
+            connection.pgconn.finish()
+        failure = translate(error, self._secrets, doubt=write and connection.closed)
         if isinstance(failure, NoSchemaError):
             self.ready = False
-        state = error.sqlstate if isinstance(error, psycopg.Error) else None
         if state in ("26000", "42P05"):
             # A pooler that shows the server's own process id: prepare nothing from here on.
             self._direct.update(dict.fromkeys(self._direct, False))
