@@ -61,8 +61,11 @@ def test_it_conforms(venv: Venv, tmp_path: Path) -> None:
 
 def test_a_fault_in_it_is_found(venv: Venv, tmp_path: Path) -> None:
     source = (EXAMPLE / "src" / "sessions_in_a_folder" / "__init__.py").read_text("utf-8")
-    broken = source.replace("sessions_in_a_folder", "broken").replace("        del self.log[-1:]\n", "")
-    assert broken != source
+    popping = "        with self._changed(session_id) as state:\n            return state.pop("
+    assert popping in source
+    broken = source.replace("sessions_in_a_folder", "broken").replace(
+        popping, "        return self._find(session_id).pop("
+    )
     (tmp_path / "broken.py").write_text(broken, "utf-8")
     module = (EXAMPLE / "tests" / "test_conformance.py").read_text("utf-8").replace("sessions_in_a_folder", "broken")
     (tmp_path / "test_broken.py").write_text(module, "utf-8")

@@ -69,6 +69,36 @@ def test_a_statement_names_the_distribution_of_the_store() -> None:
     assert versions["pluggy"] == version("pluggy")
     unknown: Any = Statement("mine:make_store", "sync", "quick", 1, DEFAULT).to_json()["versions"]
     assert set(versions) - set(unknown) == {"pluggy"}
+    assert (made.distribution, Statement("mine:make_store", "sync", "quick", 1, DEFAULT).distribution) == (
+        "pluggy",
+        None,
+    )
+
+
+TARGETS = {
+    "class": "class Mine(SessionStoreConformance):\n    make_store = Store\n",
+    "callable": "def Mine(folder, **options):\n    return Store(**options)\n",
+    "place": "class Mine(Place):\n    open = lambda self, **_: Store()\n    fresh = lambda self: self\n",
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_statement_names_the_distribution_of_the_class_of_the_store(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "thirdparty.py").write_text(
+        "from openstackai_sessions_core import InMemoryStore\nclass Store(InMemoryStore): pass\n"
+    )
+    installed = tmp_path / "third_party_store-1.2.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party-store\nVersion: 1.2\n")
+    (installed / "top_level.txt").write_text("thirdparty\n")
+    (tmp_path / "mine.py").write_text(
+        "from openstackai_sessions_conformance import Place, SessionStoreConformance\n"
+        f"from thirdparty import Store\n{TARGETS[kind]}"
+    )
+    done = run("mine:Mine", "--only", "1", "--json", "out.json", folder=tmp_path)
+    statement = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert (statement["distribution"], statement["versions"]["third-party-store"]) == ("third-party-store", "1.2")
+    assert "third-party-store 1.2, suite " in done.stdout
 
 
 def test_it_conforms_only_when_every_mandatory_check_passed() -> None:

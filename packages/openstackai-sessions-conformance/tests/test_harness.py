@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -249,6 +250,32 @@ def test_a_sequence_that_fails_is_shown_at_its_shortest(tmp_path: Path) -> None:
     assert first == "the calls, of which the last one differs:"
     assert len(calls) == 2
     assert "session 'a': clear() on store" in calls[-1]
+
+
+def test_sequences_that_write_nothing_are_not_counted(tmp_path: Path) -> None:
+    def histories(seed: int) -> list[str]:
+        """What the lists of the sequences showed, where they showed any session."""
+        shown: list[list[object]] = []
+
+        class Watched(InMemoryStore):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+                shown.append([])
+
+            def list_page(self, prefix: str, *, after: str | None, limit: int) -> Any:
+                found = super().list_page(prefix, after=after, limit=limit)
+                shown[-1] += [(info.id, info.message_count) for info in found]
+                return found
+
+        run_machine(
+            CallablePlace(Watched, tmp_path), DEFAULT, seed=seed, examples=6, steps=20, shrink=False, seconds=math.inf
+        )
+        return [repr(history) for history in shown if history]
+
+    found = histories(1)
+    assert len(found) == 6
+    assert found == histories(1)
+    assert found != histories(-1)
 
 
 def test_long_values_are_shown_where_they_differ() -> None:

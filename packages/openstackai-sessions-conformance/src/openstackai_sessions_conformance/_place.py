@@ -125,6 +125,9 @@ class Place:
     renew: Callable[[], None] | None = None
     """Hook: mark what is stored as made by a newer version of the backend."""
 
+    opened_class: type | None = None
+    """The class of the stores that were opened; the suite notes it."""
+
     def open(self, **options: object) -> Store:  # noqa: ARG002 - for those who override it
         """Open a store; the suite closes it. An async one is opened inside a running event loop."""
         raise TypeError(f"{type(self).__name__} must say how to open a store")
@@ -216,7 +219,8 @@ def opened(place: Place, options: Mapping[str, object]) -> dict[str, object]:
 
 
 def check_settings(place: Place, store: Store, options: Mapping[str, object]) -> None:
-    """Require that a store has the settings that it was opened with; the only store of a place may have others."""
+    """Note a store's class, and require the settings that it was opened with; a place's only store may have others."""
+    place.opened_class = type(store)
     for name in ("timeout", "retry_timeout", "limits"):
         if name in options and not place.single:
             wanted, seen = options[name], getattr(store, name, None)

@@ -123,6 +123,11 @@ class _Recorder:
         items[:] = [item for _, item in sorted(kept, key=lambda pair: pair[0])]
         self._total = len(items)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        place = getattr(item, "funcargs", {}).get("place")
+        self._statement.store = self._statement.store or getattr(place, "opened_class", None)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.broken.append(str(report.longrepr))

@@ -44,6 +44,8 @@ class Statement:
     ran: list[Ran] = field(default_factory=list)
     only: frozenset[int] = frozenset()
     """The checks that were asked for; empty: all of them."""
+    store: type | None = None
+    """The class of the stores that were tested, once one was opened."""
 
     def status(self, number: int) -> Status:
         """How a check ended, by the worst of its functions; a part left out does not count where another passed."""
@@ -63,6 +65,19 @@ class Statement:
             return "this run did not include it"
         reasons = [one.reason for one in own if one.reason and one.status in (status, "left out")]
         return "; ".join(dict.fromkeys(map(_in_a_line, reasons)))
+
+    @property
+    def distribution(self) -> str | None:
+        """What the store was installed by: found by the module of its class, else by the target's."""
+        return next(iter(self._distributions()), None)
+
+    def _distributions(self) -> dict[str, str]:
+        """The versions, by name, of the distributions that hold the class of the store and the target."""
+        modules = [self.store.__module__] if self.store is not None else []
+        found: dict[str, str] = {}
+        for module in (*modules, self.backend.partition(":")[0]):
+            found.update(_distribution_of(module))
+        return found
 
     @property
     def conforms(self) -> bool:
@@ -108,6 +123,7 @@ class Statement:
             "conforms": self.conforms,
             "backend": self.backend,
             "kind": self.kind,
+            "distribution": self.distribution,
             "capabilities": [capability.name or "" for capability in Capability if capability & self.capabilities],
             "unproved": [*self.unproved],
             "in_part": [*self.in_part],
@@ -116,7 +132,7 @@ class Statement:
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 2),
             "versions": {
-                **_distribution_of(self.backend),
+                **self._distributions(),
                 "openstackai-sessions-conformance": __version__,
                 "openstackai-sessions-core": core_version,
                 "pytest": version("pytest"),
@@ -162,12 +178,13 @@ class Statement:
             tail = f"  {parts}{reason[:110]}" if reason and status != "not claimed" else ""
             lines.append(f"  {rule.number:03d}  {status:<11} {seconds:7.2f} s  {rule.title}{kind}{tail}")
         counts = Counter(self.status(number) for number in self.only or CHECKS)
+        store = "".join(f"{name} {version}, " for name, version in self._distributions().items())
         lines += [
             "",
             ", ".join(f"{count} {status}" for status, count in counts.most_common()),
             f"claimed: {', '.join(c.name or '' for c in Capability if c & self.capabilities) or 'nothing'}",
             f"tier {self.tier}, seed {self.seed}, {self.seconds:.1f} s",
-            f"suite {__version__}, core {core_version}, Python {platform.python_version()}",
+            f"{store}suite {__version__}, core {core_version}, Python {platform.python_version()}",
             "",
         ]
         if self.in_part:
@@ -188,9 +205,9 @@ class Statement:
         return "\n".join(lines)
 
 
-def _distribution_of(backend: str) -> dict[str, str]:
-    """The version of the distribution that holds what `package.module:name` stands for, by name, where one does."""
-    package = backend.partition(":")[0].partition(".")[0]
+def _distribution_of(module: str) -> dict[str, str]:
+    """The version of the distribution that holds a module, by name, where one does."""
+    package = module.partition(".")[0]
     # What is installed to be edited has no list of its packages: most distributions are called like theirs.
     for name in (*packages_distributions().get(package, ())[:1], package.replace("_", "-")):
         with suppress(PackageNotFoundError, ValueError):

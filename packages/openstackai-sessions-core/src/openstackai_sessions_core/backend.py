@@ -25,6 +25,7 @@ from openstackai_sessions_core._records import (
     SessionImport,
     Snapshot,
 )
+from openstackai_sessions_core._state import SessionState
 from openstackai_sessions_core._store import Durability, SessionStore
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Record",
     "RecordTuple",
     "SessionImport",
+    "SessionState",
     "SessionStore",
     "Snapshot",
     "StoreOptions",

@@ -66,7 +66,7 @@ class Pool(AsyncConnectionPool[Any]):
 
     _guard: asyncio.Task[None] | None = None
 
-    async def open(self, wait: bool = False, timeout: float = 30.0) -> None:
+    async def open(self, wait: bool = False, timeout: float = 30.0) -> None:  # noqa: FBT002 - as in psycopg
         before = asyncio.all_tasks()
         await super().open(wait, timeout)
         prefix = f"{self.name}-"
