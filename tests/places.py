@@ -38,9 +38,21 @@ class Place(ABC):
     def open_async(self, **options: object) -> AsyncBaseStore:
         """Open an asynchronous store; the test closes it."""
 
-    @abstractmethod
+    shifted = 0.0
+    """The seconds that have passed on the store's clock and nowhere else."""
+
     def elapse(self, seconds: float) -> None:
         """Let time pass on the store's clock."""
+        if not self.real_time:
+            self.shifted += seconds
+        self._elapse(seconds)
+
+    def now(self) -> float:
+        """A time on the store's clock, in seconds since some moment: a machine that is late moves it too."""
+        return time.monotonic() + self.shifted
+
+    @abstractmethod
+    def _elapse(self, seconds: float) -> None: ...
 
     def clean(self) -> None:  # noqa: B027 - most have nothing to do
         """Remove what the test left."""
@@ -77,7 +89,7 @@ class MemoryPlace(Place):
             self._async_store = AsyncInMemoryStore(clock=self.clock, **options)  # type: ignore[arg-type]
         return self._async_store
 
-    def elapse(self, seconds: float) -> None:
+    def _elapse(self, seconds: float) -> None:
         self.clock.elapse(seconds)
 
 
@@ -96,7 +108,7 @@ class SQLitePlace(Place):
     def open_async(self, **options: object) -> AsyncBaseStore:
         return AsyncSQLiteStore(self.path, clock=self.clock, **options)  # type: ignore[arg-type]
 
-    def elapse(self, seconds: float) -> None:
+    def _elapse(self, seconds: float) -> None:
         self.clock.elapse(seconds)
 
 

@@ -32,7 +32,7 @@ class PostgresPlace(Place):
     def open_async(self, **options: object) -> AsyncBaseStore:
         return AsyncPostgresStore(self.url, schema=self.schema, **options)  # type: ignore[arg-type]
 
-    def elapse(self, seconds: float) -> None:
+    def _elapse(self, seconds: float) -> None:
         shift = round(seconds * 1_000_000)
         moved = {
             "sessions": ("created_at", "updated_at", "deadline", "sweep_at"),

@@ -35,7 +35,7 @@ class RedisPlace(Place):
     def open_async(self, **options: object) -> AsyncRedisStore:
         return AsyncRedisStore(url=self.url, prefix=self.prefix, cluster=self.cluster, **options)  # type: ignore[arg-type]
 
-    def elapse(self, seconds: float) -> None:
+    def _elapse(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def client(self) -> Redis | RedisCluster:
