@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from openstackai_sessions_conformance._values import EXACT
 from openstackai_sessions_conformance._views import TIME, contents, document, entry, hostile_documents, whole
 from openstackai_sessions_core import (
     AsyncInMemoryStore,
+    AsyncSession,
     ConflictError,
     ImportFormatError,
     LimitExceededError,
@@ -89,7 +91,7 @@ class AsyncDocumentChecks:
 
     @check(66, cause="messages and metadata are read in separate steps")
     async def test_066_export_is_a_snapshot(self, scene: AsyncScene) -> None:
-        """An export made while others write shows one instant: messages and metadata of the same moment."""
+        """An export made while others import and delete shows one instant: messages and metadata of one moment."""
         session = scene.session()
         size, rounds = 60, scene.pick(30, 200, 2000)
         await session.import_data(document(*[entry(f"{part}", n=0) for part in range(size)], metadata={"n": 0, "m": 0}))
@@ -102,6 +104,8 @@ class AsyncDocumentChecks:
                 for number in range(1, rounds):
                     messages = [entry(f"{number} {part}", n=number) for part in range(size)]
                     await writer.import_data(document(*messages, metadata={"n": number, "m": number}))
+                    if number % 3 == 2:
+                        await writer.delete()
                     if torn:
                         return
             finally:
@@ -112,12 +116,13 @@ class AsyncDocumentChecks:
             while left[0] and not torn:
                 exported: Any = await reader.export()
                 numbers = {one["data"]["n"] for one in exported["messages"]} | set(exported["metadata"].values())
-                if len(numbers) != 1 or len(exported["messages"]) != size:
-                    torn.append(f"messages and metadata of the writes {sorted(numbers)}")
+                held = len(exported["messages"]), len(exported["metadata"])
+                if held != (0, 0) and (len(numbers) != 1 or held != (size, 2)):
+                    torn.append(f"{held[0]} messages and {held[1]} keys, of the writes {sorted(numbers)}")
                 await sleep(0)
 
         await together([write, read, read])
-        require(not torn, "each export to show one write alone", torn[:1])
+        require(not torn, "each export to show one import alone, or nothing", torn[:1])
 
     @check(66, cause="messages and metadata are read in separate steps")
     async def test_066_export_follows_the_order_of_writes(self, scene: AsyncScene) -> None:
@@ -148,6 +153,51 @@ class AsyncDocumentChecks:
 
         await together([write, read, read])
         require(not wrong, "as many messages as the count says, or one less", wrong[:1])
+
+    @check(66, cause="a long log is read, or cleared, a page at a time, and others write between two pages")
+    async def test_066_long_reads_show_one_instant(self, scene: AsyncScene) -> None:
+        """Lists and exports of over a thousand messages, made while these are replaced and cleared, show one write."""
+        # A store in this process's memory is quick, and so is what comes between.
+        size, rounds = 1_200, scene.pick(40 if scene.place.single else 12, 100, 1000)
+        documents = [document(*[entry(f"{number} {part}", n=number) for part in range(size)]) for number in range(3)]
+        torn: list[object] = []
+        left = [1]
+
+        async def write() -> None:
+            writer = scene.other()
+            try:
+                for number in range(rounds):
+                    await writer.import_data(documents[number % 3])
+                    await sleep(0.001)
+                    if number % 2:
+                        await writer.clear()
+                    if torn:
+                        return
+            finally:
+                left[0] -= 1
+
+        async def read(view: Callable[[AsyncSession], Awaitable[list[Any]]]) -> None:
+            reader = scene.session()
+            while left[0] and not torn:
+                held = await view(reader)
+                if held and (len(held), len({*held})) != (size, 1):
+                    torn.append(f"{len(held)} messages, of the documents {sorted({*held})}")
+                await sleep(0)
+
+        async def listed(reader: AsyncSession) -> list[Any]:
+            return [message["n"] for message in await reader.get_messages()]
+
+        async def exported(reader: AsyncSession) -> list[Any]:
+            found: Any = await reader.export()
+            return [message["data"]["n"] for message in found["messages"]]
+
+        async def counted(reader: AsyncSession) -> list[Any]:
+            return [0] * await reader.count()
+
+        views = (listed, listed, exported, exported, counted)
+        calls: list[Callable[[], Awaitable[None]]] = [write, *(partial(read, view) for view in views)]
+        await together(calls)
+        require(not torn, f"none, or the {size} messages of one document, in each list, export and count", torn[:1])
 
     @check(67, cause="a document of its own dialect, or ids and times taken from this backend alone")
     async def test_067_documents_pass_between_backends(self, scene: AsyncScene) -> None:
@@ -304,6 +354,21 @@ class AsyncDocumentChecks:
             await scene.other().import_data(json.dumps(doc), mode=mode)
             same(await session.export(), once, f"the export after three imports, mode={mode!r}")
 
+    @check(69, cause="a statement takes only so many ids, or an outcome only so many records")
+    async def test_069_many_ids_are_all_looked_up(self, scene: AsyncScene) -> None:
+        """A batch and a document of over a thousand ids, sent again, store nothing, and the batch returns it all."""
+        session = scene.session()
+        limits = scene.store.limits
+        size = min(1_100, limits.batch_messages, limits.import_messages)
+        batch, ids = [{"n": number} for number in range(size)], [f"m{number}" for number in range(size)]
+        first = whole(await session.add_messages(batch, ids=ids, op_id="op"))
+        for what, op in (("repeated under its op_id", "op"), ("sent again", None)):
+            again = whole(await scene.other().add_messages(batch, ids=ids, op_id=op))
+            require(again == first, f"the {size} messages of a batch, {what}, as they were", f"{len(again)}, or others")
+        await session.import_data(document(*[entry(f"m{n}", n=n) for n in range(size)]), mode="append")
+        seen = whole(await session.get_messages())
+        require(seen == first, f"those {size} messages after appending a document of them", f"{len(seen)}, or others")
+
     @check(69, cause="ids are looked up before the lock is taken")
     async def test_069_appends_of_one_document_at_once_equal_one(self, scene: AsyncScene) -> None:
         """Several callers that append the same document at once leave each of its messages once, in its order."""
@@ -402,6 +467,8 @@ class AsyncDocumentChecks:
             source = document(entry("a", f"{year}-12-31T23:59:59.999999Z"), created_at=f"{year}-12-31T23:59:59.999998Z")
             await session.import_data(source)
             same({**await session.export(), "session_id": "elsewhere"}, source, f"the export of a document of {year}")
+            (info,) = await scene.store.list_sessions("golden")
+            same(info.created_at.isoformat(), f"{year}-12-31T23:59:59.999998+00:00", "created_at of the entry then")
             await session.import_data(document(entry(year, f"{year}-12-31T23:59:59.999999Z")), mode="append")
             (message,) = await session.get_messages(1)
             same(message.created_at.isoformat(), f"{year}-12-31T23:59:59.999999+00:00", "a time that was appended")

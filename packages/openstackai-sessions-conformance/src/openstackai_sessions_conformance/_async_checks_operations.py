@@ -190,8 +190,12 @@ class AsyncOperationChecks:
             require(now == listed, f"{listed} after writes of nothing to a session {state}", now)
             if state == "that is new":
                 await session.import_data(doc, mode="append")
+        await scene.elapse(0.02)
+        listed = await scene.store.list_sessions()
         await session.import_data(doc, mode="append", op_id="import")
         await session.add_messages([{"n": 1}], ids=["i"], op_id="batch")
+        now = await scene.store.list_sessions()
+        require(now == listed, f"{listed} after appends of a message that is there already", now)
         await session.set("k", 1)
         for state in ("that is new", "that exists"):
             await scene.other().remove("k", op_id=f"remove {state}")
@@ -230,6 +234,12 @@ class AsyncOperationChecks:
                 await session.pop_message()
             elif step == 1:
                 await session.pop_message(op_id="pop 2")
+        large = {"text": "x" * min(2**20, scene.store.limits.message_bytes // 2)}
+        (added,) = await session.add_messages([large])
+        for what in ("the pop of a large message", "the repeated pop of a large message"):
+            popped = await session.pop_message(op_id="large")
+            require(popped is not None, what, "None")
+            require(_plain(popped) == _plain(added), f"{what}: as it was added", "another message")
         nothing = scene.session("empty")
         same(await nothing.pop_message(op_id="pop"), None, "a pop of nothing")
         await nothing.add_message("user", "later")
@@ -285,21 +295,24 @@ class AsyncOperationChecks:
         await scene.elapse(590)
         await session.add_message("user", "x", op_id="op")
         same(await session.count(), 1, "count() after a repeat within ten minutes")
-        await scene.elapse(620)
+        # A repeat does not begin the time anew.
+        await scene.elapse(120)
         await session.add_message("user", "x", op_id="op")
-        same(await session.count(), 2, "count() after the op_id was used again, eleven minutes later")
+        same(await session.count(), 2, "count() after the op_id was used again, almost twelve minutes later")
         if "op_id_ttl" in scene.place.options and "retry_timeout" in scene.place.options:
-            place = scene.new_place()
-            clock = place.clock
-            assert clock is not None
-            short = (await scene.open_at(place, op_id_ttl=30, retry_timeout=1)).session("s")
-            await short.add_message("user", "x", op_id="op")
-            clock.elapse(25)
-            await short.add_message("user", "x", op_id="op")
-            same(await short.count(), 1, "count() after a repeat within an op_id_ttl of 30 seconds")
-            clock.elapse(40)
-            await short.add_message("user", "x", op_id="op")
-            same(await short.count(), 2, "count() after the op_id was used again, past an op_id_ttl of 30 seconds")
+            for seconds, within, past in ((30, 25, 15), (86_400, 80_000, 10_000)):
+                place = scene.new_place()
+                clock = place.clock
+                assert clock is not None
+                other = (await scene.open_at(place, op_id_ttl=seconds, retry_timeout=1)).session("s")
+                await other.add_message("user", "x", op_id="op")
+                clock.elapse(within)
+                await other.add_message("user", "x", op_id="op")
+                same(await other.count(), 1, f"count() after a repeat within an op_id_ttl of {seconds} seconds")
+                clock.elapse(past)
+                await other.add_message("user", "x", op_id="op")
+                what = f"count() after the op_id was used again, past an op_id_ttl of {seconds} seconds"
+                same(await other.count(), 2, what)
 
     @check(87, cause="op_ids are folded, trimmed, normalised or cut")
     async def test_087_op_ids_are_exact(self, scene: AsyncScene) -> None:

@@ -145,6 +145,11 @@ class AsyncOrderChecks:
         imported = [message.position for message in await session.get_messages()]
         require(imported[0] > max(seen), "imported messages at new positions", imported)
         seen.extend(imported)
+        await session.pop_message()
+        await session.import_data(exported)
+        imported = [message.position for message in await session.get_messages()]
+        require(imported[0] > max(seen), "imported messages at new positions, though the newest was popped", imported)
+        seen.extend(imported)
         await add("an import")
         await session.import_data(document())
         await add("the import of an empty document")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from openstackai_sessions_core import (
     InMemoryStore,
     LimitExceededError,
     Limits,
+    Session,
     ValidationError,
 )
 
@@ -88,7 +90,7 @@ class DocumentChecks:
 
     @check(66, cause="messages and metadata are read in separate steps")
     def test_066_export_is_a_snapshot(self, scene: Scene) -> None:
-        """An export made while others write shows one instant: messages and metadata of the same moment."""
+        """An export made while others import and delete shows one instant: messages and metadata of one moment."""
         session = scene.session()
         size, rounds = 60, scene.pick(30, 200, 2000)
         session.import_data(document(*[entry(f"{part}", n=0) for part in range(size)], metadata={"n": 0, "m": 0}))
@@ -101,6 +103,8 @@ class DocumentChecks:
                 for number in range(1, rounds):
                     messages = [entry(f"{number} {part}", n=number) for part in range(size)]
                     writer.import_data(document(*messages, metadata={"n": number, "m": number}))
+                    if number % 3 == 2:
+                        writer.delete()
                     if torn:
                         return
             finally:
@@ -111,12 +115,13 @@ class DocumentChecks:
             while left[0] and not torn:
                 exported: Any = reader.export()
                 numbers = {one["data"]["n"] for one in exported["messages"]} | set(exported["metadata"].values())
-                if len(numbers) != 1 or len(exported["messages"]) != size:
-                    torn.append(f"messages and metadata of the writes {sorted(numbers)}")
+                held = len(exported["messages"]), len(exported["metadata"])
+                if held != (0, 0) and (len(numbers) != 1 or held != (size, 2)):
+                    torn.append(f"{held[0]} messages and {held[1]} keys, of the writes {sorted(numbers)}")
                 sleep(0)
 
         together([write, read, read])
-        require(not torn, "each export to show one write alone", torn[:1])
+        require(not torn, "each export to show one import alone, or nothing", torn[:1])
 
     @check(66, cause="messages and metadata are read in separate steps")
     def test_066_export_follows_the_order_of_writes(self, scene: Scene) -> None:
@@ -147,6 +152,51 @@ class DocumentChecks:
 
         together([write, read, read])
         require(not wrong, "as many messages as the count says, or one less", wrong[:1])
+
+    @check(66, cause="a long log is read, or cleared, a page at a time, and others write between two pages")
+    def test_066_long_reads_show_one_instant(self, scene: Scene) -> None:
+        """Lists and exports of over a thousand messages, made while these are replaced and cleared, show one write."""
+        # A store in this process's memory is quick, and so is what comes between.
+        size, rounds = 1_200, scene.pick(40 if scene.place.single else 12, 100, 1000)
+        documents = [document(*[entry(f"{number} {part}", n=number) for part in range(size)]) for number in range(3)]
+        torn: list[object] = []
+        left = [1]
+
+        def write() -> None:
+            writer = scene.other()
+            try:
+                for number in range(rounds):
+                    writer.import_data(documents[number % 3])
+                    sleep(0.001)
+                    if number % 2:
+                        writer.clear()
+                    if torn:
+                        return
+            finally:
+                left[0] -= 1
+
+        def read(view: Callable[[Session], list[Any]]) -> None:
+            reader = scene.session()
+            while left[0] and not torn:
+                held = view(reader)
+                if held and (len(held), len({*held})) != (size, 1):
+                    torn.append(f"{len(held)} messages, of the documents {sorted({*held})}")
+                sleep(0)
+
+        def listed(reader: Session) -> list[Any]:
+            return [message["n"] for message in reader.get_messages()]
+
+        def exported(reader: Session) -> list[Any]:
+            found: Any = reader.export()
+            return [message["data"]["n"] for message in found["messages"]]
+
+        def counted(reader: Session) -> list[Any]:
+            return [0] * reader.count()
+
+        views = (listed, listed, exported, exported, counted)
+        calls: list[Callable[[], None]] = [write, *(partial(read, view) for view in views)]
+        together(calls)
+        require(not torn, f"none, or the {size} messages of one document, in each list, export and count", torn[:1])
 
     @check(67, cause="a document of its own dialect, or ids and times taken from this backend alone")
     def test_067_documents_pass_between_backends(self, scene: Scene) -> None:
@@ -303,6 +353,21 @@ class DocumentChecks:
             scene.other().import_data(json.dumps(doc), mode=mode)
             same(session.export(), once, f"the export after three imports, mode={mode!r}")
 
+    @check(69, cause="a statement takes only so many ids, or an outcome only so many records")
+    def test_069_many_ids_are_all_looked_up(self, scene: Scene) -> None:
+        """A batch and a document of over a thousand ids, sent again, store nothing, and the batch returns it all."""
+        session = scene.session()
+        limits = scene.store.limits
+        size = min(1_100, limits.batch_messages, limits.import_messages)
+        batch, ids = [{"n": number} for number in range(size)], [f"m{number}" for number in range(size)]
+        first = whole(session.add_messages(batch, ids=ids, op_id="op"))
+        for what, op in (("repeated under its op_id", "op"), ("sent again", None)):
+            again = whole(scene.other().add_messages(batch, ids=ids, op_id=op))
+            require(again == first, f"the {size} messages of a batch, {what}, as they were", f"{len(again)}, or others")
+        session.import_data(document(*[entry(f"m{n}", n=n) for n in range(size)]), mode="append")
+        seen = whole(session.get_messages())
+        require(seen == first, f"those {size} messages after appending a document of them", f"{len(seen)}, or others")
+
     @check(69, cause="ids are looked up before the lock is taken")
     def test_069_appends_of_one_document_at_once_equal_one(self, scene: Scene) -> None:
         """Several callers that append the same document at once leave each of its messages once, in its order."""
@@ -401,6 +466,8 @@ class DocumentChecks:
             source = document(entry("a", f"{year}-12-31T23:59:59.999999Z"), created_at=f"{year}-12-31T23:59:59.999998Z")
             session.import_data(source)
             same({**session.export(), "session_id": "elsewhere"}, source, f"the export of a document of {year}")
+            (info,) = scene.store.list_sessions("golden")
+            same(info.created_at.isoformat(), f"{year}-12-31T23:59:59.999998+00:00", "created_at of the entry then")
             session.import_data(document(entry(year, f"{year}-12-31T23:59:59.999999Z")), mode="append")
             (message,) = session.get_messages(1)
             same(message.created_at.isoformat(), f"{year}-12-31T23:59:59.999999+00:00", "a time that was appended")

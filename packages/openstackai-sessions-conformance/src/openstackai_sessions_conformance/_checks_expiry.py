@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from openstackai_sessions_conformance._capabilities import Capability
 from openstackai_sessions_conformance._checks_events import hear_all
 from openstackai_sessions_conformance._findings import refuses, require, same
+from openstackai_sessions_conformance._harness import leave_out
 from openstackai_sessions_conformance._scene import Scene, check
+from openstackai_sessions_conformance._seam import together
 from openstackai_sessions_conformance._views import document, entry, whole
 from openstackai_sessions_core import Message, Session, ValidationError
 
@@ -224,6 +227,10 @@ class ExpiryChecks:
         idle.remove("missing")
         idle.set("k", 1, op_id="set")
         idle.get_messages()
+        scene.session("unset").add_message("user", "x", id="known")
+        idle.add_message("user", "x", id="known")
+        idle.add_messages([], op_id="nothing")
+        idle.import_data(document(entry("known", role="user", content="x")), mode="append")
         wanted = sorted([*calls, *given, "longer", "shorter", "unset"])
         same(_listed(scene), wanted, "the sessions before the deadline")
         scene.elapse(scene.tick * 1.3)
@@ -255,6 +262,9 @@ class ExpiryChecks:
         same(scene.session("part").count(), 0, "count() half a second after a write with a ttl of 0.3")
         same(scene.session("good 0.001").count(), 0, "count() of a session whose ttl was a millisecond")
         same(scene.session("good 86400").count(), 1, "count() of a session with a ttl of a day")
+        if not scene.lives_in_real_time:
+            scene.elapse(400 * DAY)
+        same(scene.session("good 3155760000").count(), 1, "count() of the one with a ttl of 100 years, later")
 
     @check(77, cause="what has expired is hidden and not gone: the next write finds its rows again")
     def test_077_a_write_after_expiry_starts_clean(self, scene: Scene) -> None:
@@ -303,6 +313,69 @@ class ExpiryChecks:
         scene.elapse(scene.tick * 1.3)
         same(scene.session("deleted").metadata(), {"k": 2}, "a session after delete: the old ttl is gone")
 
+    @check(77, cause="a write finds what has expired, as long as nobody has cleared it away")
+    def test_077_no_write_finds_what_expired(self, scene: Scene) -> None:
+        """The first call after the deadline, of whatever kind, finds nothing, though nothing was purged or listed."""
+        empty = document(created_at=None)
+        idle: dict[str, Callable[[Session], object]] = {
+            "pop_message": lambda s: s.pop_message(),
+            "clear": lambda s: s.clear(),
+            "remove": lambda s: s.remove("old"),
+            "delete": lambda s: s.delete(),
+            "import_data of nothing": lambda s: s.import_data(empty),
+            "import_data append of nothing": lambda s: s.import_data(empty, mode="append"),
+        }
+        new = document(entry("m", new=1), created_at=None)
+        writes: dict[str, Callable[[Session], object]] = {
+            "add_messages": lambda s: s.add_messages([{"new": 1}], ids=["m"]),
+            "import_data": lambda s: s.import_data(new),
+            "import_data append": lambda s: s.import_data(new, mode="append"),
+            "set": lambda s: s.set("new", 1),
+            "update": lambda s: s.update({"new": 1}),
+        }
+        # A write may clear a few away: those that expired first, which are these.
+        for number in range(60):
+            scene.session(f"decoy {number:02d}", ttl=scene.tick * 0.5).set("k", 1)
+        for name in [*idle, *writes]:
+            session = scene.session(name, ttl=scene.tick)
+            session.add_messages([{"old": 1}, {"old": 2}], ids=["m", None])
+            session.set("old", 1)
+        scene.elapse(scene.tick * 1.3)
+        for name, call in idle.items():
+            session = scene.other(name)
+            heard = hear_all(session)
+            same(call(session), None, f"the result of {name}, the first call after the deadline")
+            same(heard, [], f"the events of {name}, the first call after the deadline")
+        for name, call in writes.items():
+            call(scene.session(name))
+            held = [scene.other(name).get_messages(), scene.other(name).metadata()]
+            wanted = [[], {"new": 1}] if name in ("set", "update") else [[{"new": 1}], {}]
+            same(held, wanted, f"messages and metadata after {name}, the first call after the deadline")
+        listed = scene.store.list_sessions()
+        same([info.id for info in listed], sorted(writes), "the sessions after the first calls after the deadline")
+        if scene.place.clock is not None:
+            now = scene.place.clock()
+            ages = {info.id: now - info.created_at.timestamp() for info in listed}
+            old = {name: age for name, age in ages.items() if age > scene.tick * 0.5}
+            require(not old, "times of creation after the deadline", old)
+        scene.elapse(scene.tick * 1.3)
+        same(_listed(scene), sorted(writes), "the sessions later on: the ttl that they had is gone")
+
+    @check(77, cause="expiry leaves the name of the life as it was, and a page asks for no more than that")
+    def test_077_iteration_never_enters_the_next_life(self, scene: Scene) -> None:
+        """An iteration that is under way when the session expires does not go on in the session that follows."""
+        if not scene.capabilities & Capability.STREAM:
+            leave_out("the store does not claim STREAM")
+        session = scene.session(ttl=scene.tick)
+        session.add_messages([{"n": number} for number in range(6)])
+        seen = []
+        for message in session.iter_messages(page_size=2):
+            seen.append(message["n"])
+            if message["n"] == 1:
+                scene.elapse(scene.tick * 1.3)
+                scene.other().add_messages([{"n": number} for number in range(10, 16)])
+        same(seen, [0, 1], "what was iterated, in pages of two, of a session that expired after the first")
+
     @check(77, cause="purging counts or removes what has not expired, or leaves what has")
     def test_077_what_expired_is_purged(self, scene: Scene) -> None:
         """`purge_expired` removes what is past its deadline, and nothing else."""
@@ -316,14 +389,41 @@ class ExpiryChecks:
         cleared.clear()
         popped.add_message("user", "x")
         popped.pop_message()
+        # These had the same deadline, and have it no longer.
+        for index in range(5):
+            scene.session(f"gone {index}", ttl=scene.tick).add_message("user", "x")
+            scene.session(f"gone {index}").delete()
+            scene.session(f"renewed {index}", ttl=scene.tick).add_message("user", "x")
+            scene.session(f"renewed {index}", ttl=1000 * scene.tick).add_message("user", "x")
         same(scene.store.purge_expired(), 0, "purge_expired() before any deadline")
-        same(len(_listed(scene)), 18, "the number of sessions before any deadline")
+        same(len(_listed(scene)), 23, "the number of sessions before any deadline")
         scene.elapse(scene.tick * 1.3)
         purged = scene.store.purge_expired()
         # Where time really passes, a slow run may have seen some expire, and be purged, among the writes above.
         at_most = range(9) if scene.lives_in_real_time else [8]
         require(type(purged) is int and purged in at_most, "eight, the number of sessions purged", purged)
         same(scene.store.purge_expired(), 0, "purge_expired() once more")
-        wanted = sorted([f"long {index}" for index in range(5)] + [f"plain {index}" for index in range(5)])
+        wanted = sorted(f"{name} {index}" for name in ("long", "plain", "renewed") for index in range(5))
         same(_listed(scene), wanted, "the sessions that are left")
         same(scene.session("long 3").count(), 1, "count() of a session that is left")
+
+    @check(77, cause="a purge, or a listing, goes through a page of what has expired and no further")
+    def test_077_however_many_expire(self, scene: Scene) -> None:
+        """Hundreds of sessions that expire together are purged by one call, and none of them is listed."""
+        many, workers = scene.pick(1_100 if scene.place.single else 250, 1_100, 1_100), 10
+
+        def write(worker: int, turn: int) -> None:
+            for number in range(worker, many, workers):
+                scene.session(f"{turn} {number}", ttl=scene.tick).set("k", 1)
+
+        for turn in range(2):
+            together([partial(write, worker, turn) for worker in range(workers)])
+            scene.elapse(scene.tick * 1.3)
+            if turn == 0:
+                purged = scene.store.purge_expired()
+                # Where time really passes, some have expired, and are purged, among the writes above.
+                enough = purged <= many if scene.lives_in_real_time else purged == many
+                require(enough, f"{many}, the number of sessions purged", purged)
+                same(scene.store.purge_expired(), 0, "purge_expired() once more")
+            else:
+                same(_listed(scene), [], f"the sessions listed after {many} have expired")

@@ -9,14 +9,16 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from openstackai_sessions_conformance._capabilities import Capability
 from openstackai_sessions_conformance._findings import accepts, refuses, require, same
+from openstackai_sessions_conformance._harness import leave_out
 from openstackai_sessions_conformance._place import Place
 from openstackai_sessions_conformance._scene import Scene, check
-from openstackai_sessions_conformance._seam import sleep
+from openstackai_sessions_conformance._seam import sleep, together
 from openstackai_sessions_conformance._views import document, entry
 from openstackai_sessions_core import (
     ConflictError,
@@ -180,6 +182,7 @@ class LifeChecks:
         store = scene.fresh()
         session = store.session("s")
         session.add_message("user", "x")
+        same([session.count(), len(session.get_messages())], [1, 1], "a store that is open")
         store.close()
         store.close()
         calls: dict[str, Callable[[], object]] = {
@@ -356,6 +359,13 @@ class LifeChecks:
             with refuses(LimitExceededError, "metadata over its limit by a byte, with a key in UTF-8", cause=cause):
                 keys.set("k", 234)
             same(keys.get("k"), 23, "a value that would have been over the limit", cause=cause)
+            again, cause = store.session("again"), "the limit is checked before the ledger is asked"
+            for _ in range(2):
+                with accepts("a write that was made when there was room, and repeated when there is none", cause=cause):
+                    again.update({"k": "x" * 10, "l": "x" * 10}, op_id="op")
+                again.remove("k")
+                again.set("m", "x" * 10)
+            same(again.metadata(), {"l": "x" * 10, "m": "x" * 10}, "the metadata after the repeat")
         fresh = store.session("f")
         for name in ("message_bytes", "batch_messages", "metadata_bytes"):
             wrong: Any
@@ -363,6 +373,29 @@ class LifeChecks:
                 with refuses(SessionError, f"Limits({name}={wrong!r})"):
                     Limits(**{name: wrong})
         same(fresh.count(), 0, "count() of another session")
+
+    @check(104, cause="the size of the metadata is looked up before the lock is taken")
+    def test_104_writes_at_once_keep_the_limit(self, scene: Scene) -> None:
+        """Of several keys set at once, of which there is room for two, two are set and the others are refused."""
+        if "limits" not in scene.place.options:
+            leave_out("the store takes no limits")
+        store = scene.fresh(limits=Limits(metadata_bytes=30, metadata_value_bytes=12))
+        for turn in range(scene.pick(20, 100, 1000)):
+
+            def put(worker: int, turn: int = turn) -> int:
+                try:
+                    store.session(str(turn)).set(f"{worker}", "x" * 10)
+                except LimitExceededError:
+                    return 0
+                return 1
+
+            done = sum(together([partial(put, worker) for worker in range(6)]))
+            held = store.session(str(turn)).metadata()
+            require(
+                done == len(held) == 2,
+                "two of six keys set at once, as many as there is room for",
+                f"{done} were accepted, and there are {len(held)}",
+            )
 
     @check(104, cause="the write is noted, or the session made, before it is known that nothing will be written")
     def test_104_refused_writes_leave_no_trace(self, scene: Scene) -> None:

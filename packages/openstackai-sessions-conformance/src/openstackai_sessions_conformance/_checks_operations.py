@@ -191,8 +191,12 @@ class OperationChecks:
             require(now == listed, f"{listed} after writes of nothing to a session {state}", now)
             if state == "that is new":
                 session.import_data(doc, mode="append")
+        scene.elapse(0.02)
+        listed = scene.store.list_sessions()
         session.import_data(doc, mode="append", op_id="import")
         session.add_messages([{"n": 1}], ids=["i"], op_id="batch")
+        now = scene.store.list_sessions()
+        require(now == listed, f"{listed} after appends of a message that is there already", now)
         session.set("k", 1)
         for state in ("that is new", "that exists"):
             scene.other().remove("k", op_id=f"remove {state}")
@@ -229,6 +233,12 @@ class OperationChecks:
                 session.pop_message()
             elif step == 1:
                 session.pop_message(op_id="pop 2")
+        large = {"text": "x" * min(2**20, scene.store.limits.message_bytes // 2)}
+        (added,) = session.add_messages([large])
+        for what in ("the pop of a large message", "the repeated pop of a large message"):
+            popped = session.pop_message(op_id="large")
+            require(popped is not None, what, "None")
+            require(_plain(popped) == _plain(added), f"{what}: as it was added", "another message")
         nothing = scene.session("empty")
         same(nothing.pop_message(op_id="pop"), None, "a pop of nothing")
         nothing.add_message("user", "later")
@@ -284,21 +294,24 @@ class OperationChecks:
         scene.elapse(590)
         session.add_message("user", "x", op_id="op")
         same(session.count(), 1, "count() after a repeat within ten minutes")
-        scene.elapse(620)
+        # A repeat does not begin the time anew.
+        scene.elapse(120)
         session.add_message("user", "x", op_id="op")
-        same(session.count(), 2, "count() after the op_id was used again, eleven minutes later")
+        same(session.count(), 2, "count() after the op_id was used again, almost twelve minutes later")
         if "op_id_ttl" in scene.place.options and "retry_timeout" in scene.place.options:
-            place = scene.new_place()
-            clock = place.clock
-            assert clock is not None
-            short = (scene.open_at(place, op_id_ttl=30, retry_timeout=1)).session("s")
-            short.add_message("user", "x", op_id="op")
-            clock.elapse(25)
-            short.add_message("user", "x", op_id="op")
-            same(short.count(), 1, "count() after a repeat within an op_id_ttl of 30 seconds")
-            clock.elapse(40)
-            short.add_message("user", "x", op_id="op")
-            same(short.count(), 2, "count() after the op_id was used again, past an op_id_ttl of 30 seconds")
+            for seconds, within, past in ((30, 25, 15), (86_400, 80_000, 10_000)):
+                place = scene.new_place()
+                clock = place.clock
+                assert clock is not None
+                other = (scene.open_at(place, op_id_ttl=seconds, retry_timeout=1)).session("s")
+                other.add_message("user", "x", op_id="op")
+                clock.elapse(within)
+                other.add_message("user", "x", op_id="op")
+                same(other.count(), 1, f"count() after a repeat within an op_id_ttl of {seconds} seconds")
+                clock.elapse(past)
+                other.add_message("user", "x", op_id="op")
+                what = f"count() after the op_id was used again, past an op_id_ttl of {seconds} seconds"
+                same(other.count(), 2, what)
 
     @check(87, cause="op_ids are folded, trimmed, normalised or cut")
     def test_087_op_ids_are_exact(self, scene: Scene) -> None:

@@ -146,6 +146,11 @@ class OrderChecks:
         imported = [message.position for message in session.get_messages()]
         require(imported[0] > max(seen), "imported messages at new positions", imported)
         seen.extend(imported)
+        session.pop_message()
+        session.import_data(exported)
+        imported = [message.position for message in session.get_messages()]
+        require(imported[0] > max(seen), "imported messages at new positions, though the newest was popped", imported)
+        seen.extend(imported)
         add("an import")
         session.import_data(document())
         add("the import of an empty document")

@@ -9,6 +9,8 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mutants.faults import coerced_float, question_mark, through_json
@@ -24,9 +26,22 @@ from openstackai_sessions_core import (
 )
 from openstackai_sessions_core._limits import check_size
 from openstackai_sessions_core._memory import _Entry, _is_over
-from openstackai_sessions_core.backend import NewMessage, Operation, Outcome, Record, SessionImport, Snapshot
+from openstackai_sessions_core._message import from_microseconds
+from openstackai_sessions_core.backend import (
+    AtHand,
+    MessagesAtHand,
+    NewMessage,
+    Operation,
+    Outcome,
+    Record,
+    SessionImport,
+    Snapshot,
+)
 
 __all__ = ["ASYNC_PATH_FAULTS", "PATH_FAULTS"]
+
+# As long as a server takes to answer.
+PAGE = 0.001
 
 
 class StopsAfterAPage(InMemoryStore):
@@ -311,6 +326,255 @@ class AsyncSendsTtlOnce(AsyncInMemoryStore):
         return Once(self, session_id, ttl=ttl)
 
 
+FAR = 10**18
+
+
+def finds_expired(method: str) -> type[InMemoryStore]:
+    """A store in which one kind of write finds what has expired and was not cleared away."""
+
+    def write(self: Any, session_id: str, op: Operation, *arguments: Any, **options: Any) -> Outcome:
+        call: Callable[[], Outcome] = partial(
+            getattr(InMemoryStore, method), self, session_id, op, *arguments, **options
+        )
+        entry = self._sessions.get(session_id)
+        if entry is None or not _is_over(entry, self._now()):
+            return call()
+        deadline, entry.deadline = entry.deadline, FAR
+        outcome = call()
+        if entry.deadline == FAR and self._sessions.get(session_id) is entry:
+            entry.deadline = deadline
+            self._queue(session_id, entry, deadline)
+        return outcome
+
+    return type("FindsExpired", (InMemoryStore,), {method: write})
+
+
+class CreationOutlivesExpiry(InMemoryStore):
+    """A new life has the time of creation of the one that expired and was not cleared away."""
+
+    def _touch(self, session_id: str, entry: _Entry | None, now: int, ttl: int | None) -> _Entry:
+        old = self._sessions.get(session_id) if entry is None else None
+        new = super()._touch(session_id, entry, now, ttl)
+        new.created_at = new.created_at if old is None else old.created_at
+        return new
+
+
+class IteratesTheNextLife(InMemoryStore):
+    """An iteration goes on in the life that follows one that expired and was not cleared away."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._older: dict[int, int] = {}
+
+    def _touch(self, session_id: str, entry: _Entry | None, now: int, ttl: int | None) -> _Entry:
+        old = self._sessions.get(session_id) if entry is None else None
+        new = super()._touch(session_id, entry, now, ttl)
+        if old is not None:
+            self._older[new.life] = old.life
+        return new
+
+    def scan(self, session_id: str, life: int, *, after: int, until: int, limit: int) -> Sequence[Record]:
+        entry = self._sessions.get(session_id)
+        if entry is not None and self._older.get(entry.life) == life:
+            life = entry.life
+        return super().scan(session_id, life, after=after, until=until, limit=limit)
+
+
+class TtlOutlivesExpiry(InMemoryStore):
+    """A new life has the ttl of the one that expired and was not cleared away."""
+
+    def _touch(self, session_id: str, entry: _Entry | None, now: int, ttl: int | None) -> _Entry:
+        old = self._sessions.get(session_id)
+        kept = old.ttl if entry is None and ttl is None and old is not None else ttl
+        return super()._touch(session_id, entry, now, kept)
+
+
+class TtlOverflows(InMemoryStore):
+    """A ttl of over 2**31 milliseconds, about 25 days, becomes a second."""
+
+    def _touch(self, session_id: str, entry: _Entry | None, now: int, ttl: int | None) -> _Entry:
+        short = ttl is not None and ttl >= 2**31 * 1_000
+        return super()._touch(session_id, entry, now, 1_000_000 if short else ttl)
+
+
+class PurgeCountsTheDue(InMemoryStore):
+    """A purge counts the deadlines that have come, also of what was renewed or deleted since."""
+
+    def purge(self) -> int:
+        with self._lock:
+            now = self._now()
+            due = sum(deadline <= now for deadline, _, _ in self._deadlines)
+            return max(due, self._purge(now, None))
+
+
+class PurgesAPage(InMemoryStore):
+    """A purge ends after a hundred sessions."""
+
+    def purge(self) -> int:
+        with self._lock:
+            return self._purge(self._now(), 100)
+
+
+class ListingPurgesAPage(InMemoryStore):
+    """A listing drops a hundred sessions that have expired, and lists the others."""
+
+    _listing = False
+
+    def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
+        self._listing = True
+        found = super().list_page(prefix, after=after, limit=limit)
+        self._listing = False
+        return found
+
+    def _purge(self, now: int, most: int | None) -> int:
+        return super()._purge(now, 100 if self._listing and most is None else most)
+
+
+class ListsFrom1970(InMemoryStore):
+    """A listing tells no time before 1970."""
+
+    def list_page(self, prefix: str, *, after: str | None, limit: int) -> Sequence[SessionInfo]:
+        found = super().list_page(prefix, after=after, limit=limit)
+        return [replace(info, created_at=max(info.created_at, from_microseconds(0))) for info in found]
+
+
+class ReadsInSteps(InMemoryStore):
+    """The messages of a long log are read 500 at a time."""
+
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+        found = list(super().read(session_id, limit=limit, before=before))
+        if len(found) <= 500:
+            return found
+        time.sleep(PAGE)
+        later = super().read(session_id, limit=limit, before=before)
+        return found[:500] + [record for record in later if record.position > found[499].position]
+
+
+class AsyncReadsInSteps(AsyncInMemoryStore):
+    async def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+        found = list(await super().read(session_id, limit=limit, before=before))
+        if len(found) <= 500:
+            return found
+        await asyncio.sleep(PAGE)
+        later = await super().read(session_id, limit=limit, before=before)
+        return found[:500] + [record for record in later if record.position > found[499].position]
+
+
+def _joined(found: Snapshot, later: Snapshot | None) -> Snapshot:
+    """The first 500 messages of one snapshot, and the rest of another."""
+    head = list(found.messages[:500])
+    rest = [] if later is None else [record for record in later.messages if record[0] > head[-1][0]]
+    return found._replace(messages=[*head, *rest])
+
+
+class ExportsInSteps(InMemoryStore):
+    """The messages of a long log are exported 500 at a time."""
+
+    def load(self, session_id: str) -> Snapshot | None:
+        found = super().load(session_id)
+        if found is None or len(found.messages) <= 500:
+            return found
+        time.sleep(PAGE)
+        return _joined(found, super().load(session_id))
+
+
+class AsyncExportsInSteps(AsyncInMemoryStore):
+    async def load(self, session_id: str) -> Snapshot | None:
+        found = await super().load(session_id)
+        if found is None or len(found.messages) <= 500:
+            return found
+        await asyncio.sleep(PAGE)
+        return _joined(found, await super().load(session_id))
+
+
+def _clear_some(store: InMemoryStore, session_id: str, op: Operation) -> None:
+    with store._lock:
+        now = store._now()
+        entry = store._find(session_id, now)
+        if entry is not None and len(entry.log) > 500 and store._recall(session_id, op, now) is None:
+            gone, entry.log = entry.log[:500], entry.log[500:]
+            for record in gone:
+                entry.by_id.pop(record.id, None)
+
+
+class ClearsInSteps(InMemoryStore):
+    """A long log is cleared in two steps."""
+
+    def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+        _clear_some(self, session_id, op)
+        time.sleep(PAGE)
+        return super().clear(session_id, op, ttl=ttl)
+
+
+class AsyncClearsInSteps(AsyncInMemoryStore):
+    async def clear(self, session_id: str, op: Operation, *, ttl: int | None) -> Outcome:
+        _clear_some(self._store, session_id, op)
+        await asyncio.sleep(PAGE)
+        return await super().clear(session_id, op, ttl=ttl)
+
+
+def _drop_log(store: InMemoryStore, session_id: str, op: Operation) -> None:
+    with store._lock:
+        now = store._now()
+        entry = store._find(session_id, now)
+        if entry is not None and store._recall(session_id, op, now) is None:
+            entry.log, entry.by_id = [], {}
+
+
+class DeletesInSteps(InMemoryStore):
+    """The messages of a session are deleted, and then the rest of it."""
+
+    def delete(self, session_id: str, op: Operation) -> Outcome:
+        _drop_log(self, session_id, op)
+        time.sleep(PAGE)
+        return super().delete(session_id, op)
+
+
+class AsyncDeletesInSteps(AsyncInMemoryStore):
+    async def delete(self, session_id: str, op: Operation) -> Outcome:
+        _drop_log(self._store, session_id, op)
+        await asyncio.sleep(PAGE)
+        return await super().delete(session_id, op)
+
+
+class AtHandAfterClose(MessagesAtHand, InMemoryStore):
+    """What was read last is at hand until the next write, also once the store is closed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._read: dict[str, Sequence[Record]] = {}
+        self._writes = 0
+
+    def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[Record]:
+        writes = self._writes
+        found = super().read(session_id, limit=limit, before=before)
+        with self._lock:
+            if limit is None and before is None and writes == self._writes:
+                self._read[session_id] = found
+        return found
+
+    def _remember(self, session_id: str, op: Operation, now: int, outcome: Outcome) -> Outcome:
+        self._writes += 1
+        self._read.pop(session_id, None)
+        return super()._remember(session_id, op, now, outcome)
+
+    def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
+        found = self._read.get(session_id)
+        alive = self._closed or self._find(session_id, self._now()) is not None
+        return None if found is None or limit is not None or not alive else AtHand(found, [None] * len(found))
+
+
+class AsyncAtHandAfterClose(MessagesAtHand, AsyncInMemoryStore):
+    """The same fault: the handle asks the asynchronous store."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._store: AtHandAfterClose = AtHandAfterClose(**options)
+
+    def at_hand(self, session_id: str, limit: int | None) -> AtHand | None:
+        return self._store.at_hand(session_id, limit)
+
+
 FLOATS, SURROGATES = through_json(coerced_float), through_json(question_mark)
 
 PATH_FAULTS: dict[str, type[InMemoryStore]] = {
@@ -342,10 +606,33 @@ PATH_FAULTS: dict[str, type[InMemoryStore]] = {
     "iteration goes on past the deadline": IteratesPastTheDeadline,
     "purge leaves sessions without messages": PurgesMessagesOnly,
     "a handle sends its ttl once": SendsTtlOnce,
+    "a pop finds what has expired": finds_expired("pop"),
+    "a clear finds what has expired": finds_expired("clear"),
+    "metadata finds what has expired": finds_expired("write_metadata"),
+    "an import finds what has expired": finds_expired("replace"),
+    "a delete finds what has expired": finds_expired("delete"),
+    "created_at outlives expiry": CreationOutlivesExpiry,
+    "the life outlives expiry": IteratesTheNextLife,
+    "the ttl outlives expiry": TtlOutlivesExpiry,
+    "a long ttl overflows": TtlOverflows,
+    "purge counts deadlines": PurgeCountsTheDue,
+    "purge ends after a hundred": PurgesAPage,
+    "the expired are listed after a hundred": ListingPurgesAPage,
+    "a listing begins in 1970": ListsFrom1970,
+    "long reads in steps": ReadsInSteps,
+    "long exports in steps": ExportsInSteps,
+    "long clears in steps": ClearsInSteps,
+    "a delete in steps": DeletesInSteps,
+    "at hand after close": AtHandAfterClose,
 }
 
 # Those that have to be written once more: what another task sees between two awaits, and what is in the handle.
 ASYNC_PATH_FAULTS: dict[str, Callable[..., AsyncInMemoryStore]] = {
     "large update in steps (async)": AsyncUpdatesInSteps,
     "a handle sends its ttl once (async)": AsyncSendsTtlOnce,
+    "long reads in steps (async)": AsyncReadsInSteps,
+    "long exports in steps (async)": AsyncExportsInSteps,
+    "long clears in steps (async)": AsyncClearsInSteps,
+    "a delete in steps (async)": AsyncDeletesInSteps,
+    "at hand after close (async)": AsyncAtHandAfterClose,
 }

@@ -207,6 +207,107 @@ class AppendMergesValues(InMemoryStore):
         return super().replace(session_id, op, content, ttl=ttl)
 
 
+class RepeatRenews(InMemoryStore):
+    """A repeated operation is remembered from then on."""
+
+    def _recall(self, session_id: str, op: Operation, now: int) -> Outcome | None:
+        found = super()._recall(session_id, op, now)
+        if found is not None:
+            _, digest, outcome = self._operations[session_id, op.id]
+            self._operations[session_id, op.id] = (now, digest, outcome)
+            self._remembered.append((now, (session_id, op.id)))
+        return found
+
+
+class TenMinutes(InMemoryStore):
+    """Operations are remembered for ten minutes at most."""
+
+    def _horizon(self, now: int) -> int:
+        return max(super()._horizon(now), now - 600_000_000)
+
+
+class LimitBeforeLedger(InMemoryStore):
+    """The limit of metadata is checked before the ledger is asked."""
+
+    def write_metadata(
+        self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
+    ) -> Outcome:
+        if values:
+            self._check_metadata({**self.read_metadata(session_id, None), **values})
+        return super().write_metadata(session_id, op, values, removed, ttl=ttl)
+
+
+class ForgetsLargePops(InMemoryStore):
+    """Of a popped message of over 64 KiB nothing is remembered."""
+
+    def _remember(self, session_id: str, op: Operation, now: int, outcome: Outcome) -> Outcome:
+        large = not outcome.added and any(len(record[3]) > 65_536 for record in outcome.records)
+        super()._remember(session_id, op, now, outcome._replace(records=()) if large else outcome)
+        return outcome
+
+
+class RemembersAThousandRecords(InMemoryStore):
+    """Of an append a thousand records are remembered; a repeat has the others without their places."""
+
+    def _recall(self, session_id: str, op: Operation, now: int) -> Outcome | None:
+        found = super()._recall(session_id, op, now)
+        if found is None or len(found.records) <= 1_000:
+            return found
+        last = found.records[999]
+        lost = [(last[0], last[1], last[2], record[3]) for record in found.records[1_000:]]
+        return found._replace(records=[*found.records[:1_000], *lost])
+
+
+class KnownIdsSetTtl(InMemoryStore):
+    """An append of nothing new sets the handle's ttl."""
+
+    def append(self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None) -> Outcome:
+        outcome = super().append(session_id, op, messages, ttl=ttl)
+        if messages and not outcome.applied and not outcome.repeated and ttl is not None:
+            _touch(self, session_id, ttl)
+        return outcome
+
+
+class KnownIdsUpdate(InMemoryStore):
+    """An append of nothing new moves `updated_at`."""
+
+    def append(self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None) -> Outcome:
+        outcome = super().append(session_id, op, messages, ttl=ttl)
+        entry = self._sessions.get(session_id)
+        if messages and not outcome.applied and not outcome.repeated and entry is not None:
+            entry.updated_at = self._now()
+        return outcome
+
+
+class ImportCountsFromTheLog(InMemoryStore):
+    """A replacing import goes on after the newest message, though a newer one was popped."""
+
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        entry = self._sessions.get(session_id)
+        if not content.append and entry is not None and entry.log and (session_id, op.id) not in self._operations:
+            entry.next_position = entry.log[-1].position + 1
+        return super().replace(session_id, op, content, ttl=ttl)
+
+
+class LooksUp999Ids(InMemoryStore):
+    """Of a batch the first 999 ids are looked up."""
+
+    def append(self, session_id: str, op: Operation, messages: Sequence[NewMessage], *, ttl: int | None) -> Outcome:
+        some = [*messages[:999], *(message._replace(given=False) for message in messages[999:])]
+        return super().append(session_id, op, some, ttl=ttl)
+
+
+class AppendLooksUp999Ids(InMemoryStore):
+    """Of an appended document the first 999 ids are looked up."""
+
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        entry = self._sessions.get(session_id)
+        if content.append and entry is not None:
+            for message in content.messages[999:]:
+                entry.by_id.pop(message.id, None)
+        return super().replace(session_id, op, content, ttl=ttl)
+
+
 WRITE_FAULTS: dict[str, type[InMemoryStore]] = {
     "digest joins without lengths": metadata_digest(
         lambda values: b"".join(key.encode() + value for key, value in values.items()) if _long(values) else None
@@ -235,6 +336,16 @@ WRITE_FAULTS: dict[str, type[InMemoryStore]] = {
     "append compares values": AppendsLoosely,
     "append takes created_at": AppendTakesCreation,
     "append merges values": AppendMergesValues,
+    "a repeat renews what is remembered": RepeatRenews,
+    "a ledger of ten minutes at most": TenMinutes,
+    "limit of metadata before the ledger": LimitBeforeLedger,
+    "a ledger without large pops": ForgetsLargePops,
+    "a ledger of a thousand records": RemembersAThousandRecords,
+    "known ids set the ttl": KnownIdsSetTtl,
+    "known ids move updated_at": KnownIdsUpdate,
+    "an import counts from the log": ImportCountsFromTheLog,
+    "999 ids of a batch": LooksUp999Ids,
+    "999 ids of a document": AppendLooksUp999Ids,
 }
 
 
@@ -459,6 +570,56 @@ class AsyncListingPurgesLate(AsyncInMemoryStore):
         return await super().list_page(prefix, after=after, limit=limit)
 
 
+def _check_early(
+    store: InMemoryStore, session_id: str, op: Operation, values: Mapping[str, bytes], *, over: bool
+) -> None:
+    with store._lock:
+        now = store._now()
+        entry = store._find(session_id, now)
+        held = entry.metadata if entry is not None and over else {}
+        if store._recall(session_id, op, now) is None:
+            InMemoryStore._check_metadata(store, {**held, **values})
+
+
+class _Unchecked(InMemoryStore):
+    def _check_metadata(self, metadata: Mapping[str, bytes]) -> None:
+        """It has been checked."""
+
+
+class LimitBeforeLock(_Unchecked):
+    """The size of the metadata is looked up before the lock."""
+
+    def write_metadata(
+        self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
+    ) -> Outcome:
+        if values:
+            _check_early(self, session_id, op, values, over=True)
+        time.sleep(PAUSE)
+        return super().write_metadata(session_id, op, values, removed, ttl=ttl)
+
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        _check_early(self, session_id, op, content.metadata, over=content.append)
+        return super().replace(session_id, op, content, ttl=ttl)
+
+
+class AsyncLimitBeforeLock(AsyncInMemoryStore):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._store = _Unchecked(**options)
+
+    async def write_metadata(
+        self, session_id: str, op: Operation, values: Mapping[str, bytes], removed: Sequence[str], *, ttl: int | None
+    ) -> Outcome:
+        if values:
+            _check_early(self._store, session_id, op, values, over=True)
+        await asyncio.sleep(0)
+        return await super().write_metadata(session_id, op, values, removed, ttl=ttl)
+
+    async def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        _check_early(self._store, session_id, op, content.metadata, over=content.append)
+        return await super().replace(session_id, op, content, ttl=ttl)
+
+
 RACES: dict[str, type[InMemoryStore]] = {
     "set writes back an old log": writes_back("write_metadata", note_log, old_log),
     "append writes back old metadata": writes_back("append", note_metadata, old_metadata),
@@ -471,6 +632,7 @@ RACES: dict[str, type[InMemoryStore]] = {
     "import numbers before the lock": NumbersBeforeLock,
     "purge deletes what was renewed": PurgesLate,
     "listing deletes what was renewed": ListingPurgesLate,
+    "limit of metadata before the lock": LimitBeforeLock,
 }
 
 ASYNC_RACES: dict[str, type[AsyncInMemoryStore]] = {
@@ -485,4 +647,5 @@ ASYNC_RACES: dict[str, type[AsyncInMemoryStore]] = {
     "import numbers before the lock": AsyncNumbersBeforeLock,
     "purge deletes what was renewed": AsyncPurgesLate,
     "listing deletes what was renewed": AsyncListingPurgesLate,
+    "limit of metadata before the lock": AsyncLimitBeforeLock,
 }
