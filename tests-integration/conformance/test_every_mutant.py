@@ -17,8 +17,12 @@ def test_every_mutant_dies(name: str) -> None:
     chosen = first_checks(name, published(MATRIX)[name], 2)
     assert chosen, "the matrix says that it lives"
     make = mutants()[name]
-    statement = run_suite(make, name=name, seed=11, capabilities=claims(make), only=frozenset(chosen))
-    failed = [one for one in statement.ran if one.status == "failed"]
+    failed = []
+    for number in chosen:
+        statement = run_suite(make, name=name, seed=11, capabilities=claims(make), only=frozenset({number}))
+        failed = [one for one in statement.ran if one.status == "failed"]
+        if failed:  # the second is there for where the first misses, and takes as long
+            break
     assert failed
     assert all(is_assertion(one.reason) for one in failed)
 
