@@ -97,7 +97,9 @@ async def _work(somewhere: Place, proxy: FaultProxy, style: str, tally: Tally) -
             attempts = Attempts(store)
             await asyncio.gather(
                 *(
-                    _client(partial(AsyncSession, store), number, Random(seed), rule, tally, attempts)
+                    _client(
+                        partial(AsyncSession, store), number, Random(seed), rule=rule, tally=tally, attempts=attempts
+                    )
                     for number, seed in enumerate(seeds)
                 )
             )
@@ -106,7 +108,14 @@ async def _work(somewhere: Place, proxy: FaultProxy, style: str, tally: Tally) -
             attempts = Attempts(plain)
             await asyncio.gather(
                 *(
-                    _client(lambda name: Threaded(Session(plain, name)), number, Random(seed), rule, tally, attempts)
+                    _client(
+                        lambda name: Threaded(Session(plain, name)),
+                        number,
+                        Random(seed),
+                        rule=rule,
+                        tally=tally,
+                        attempts=attempts,
+                    )
                     for number, seed in enumerate(seeds)
                 )
             )
@@ -116,6 +125,7 @@ async def _client(
     make: Callable[[str], AsyncSession | Threaded],
     number: int,
     random: Random,
+    *,
     rule: Rule,
     tally: Tally,
     attempts: Attempts,
