@@ -20,6 +20,7 @@ from openstackai_sessions_conformance import (
     Place,
     SessionStoreConformance,
 )
+from openstackai_sessions_conformance._async_machine import run_machine as async_run_machine
 from openstackai_sessions_conformance._findings import Finding, refuses, same
 from openstackai_sessions_conformance._harness import Conformance, bounded, checks_of
 from openstackai_sessions_conformance._machine import run_machine
@@ -28,6 +29,7 @@ from openstackai_sessions_conformance._registry import CHECKS, GROUPS
 from openstackai_sessions_conformance._run import run_suite
 from openstackai_sessions_conformance._seam import open_on
 from openstackai_sessions_core import (
+    AsyncInMemoryStore,
     BackendUnavailableError,
     InMemoryStore,
     Limits,
@@ -276,6 +278,15 @@ def test_sequences_that_write_nothing_are_not_counted(tmp_path: Path) -> None:
     assert len(found) == 6
     assert found == histories(1)
     assert found != histories(-1)
+
+
+def test_a_sequence_may_begin_with_any_call(tmp_path: Path) -> None:
+    """An asynchronous store is opened by the same runner that makes the calls."""
+    for seed in range(3):
+        async_run_machine(
+            CallablePlace(AsyncInMemoryStore, tmp_path),
+            DEFAULT, seed=seed, examples=60, steps=3, shrink=False, seconds=math.inf,
+        )  # fmt: skip
 
 
 def test_long_values_are_shown_where_they_differ() -> None:

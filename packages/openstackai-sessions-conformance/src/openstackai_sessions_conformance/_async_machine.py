@@ -276,13 +276,15 @@ class _Machine(RuleBasedStateMachine):
     def read(self, session: str, side: bool, limit: int | None, bound: int | None) -> None:
         if not self.active:
             return
+        # Made out here: to make the first one of all, stores are opened, by the same runner.
+        handle = self.handle(session, side, None)
         held = self.model.messages(session)
         before = None
         if bound is not None and bound < len(held):
-            stored = self.runner.do(lambda: self.handle(session, side, None).get_messages())
+            stored = self.runner.do(handle.get_messages)
             before, held = stored[bound].position, held[:bound]
         wanted = held if limit is None else held[max(0, len(held) - limit) :]
-        got = self.runner.do(lambda: self.handle(session, side, None).get_messages(limit, before=before))
+        got = self.runner.do(lambda: handle.get_messages(limit, before=before))
         with self.noting():
             same([dict(m) for m in got], [h.data for h in wanted], f"get_messages({limit}, before={before})")
 
