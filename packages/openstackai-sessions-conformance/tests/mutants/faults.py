@@ -787,7 +787,7 @@ class AsyncBlocks(AsyncInMemoryStore):
     """A blocking call on the event loop's thread."""
 
     async def delete(self, session_id: str, op: Operation) -> Outcome:
-        time.sleep(0.06)  # noqa: ASYNC251 - the fault itself
+        time.sleep(0.1)  # noqa: ASYNC251 - the fault itself
         return await super().delete(session_id, op)
 
 
