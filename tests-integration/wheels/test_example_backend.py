@@ -34,7 +34,7 @@ def venv(make_venv: Callable[..., Venv], tmp_path_factory: pytest.TempPathFactor
 
 def run(venv: Venv, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     python = venv.folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    return subprocess.run([str(python), *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=500)
+    return subprocess.run([str(python), *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=1500)
 
 
 def test_it_needs_published_names_alone(venv: Venv) -> None:
