@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import pickle
@@ -587,7 +588,7 @@ def test_behind_a_pooler_nothing_is_prepared(server: Server, database: str) -> N
 
 
 async def test_ten_thousand_messages_do_not_hold_up_the_event_loop(database: str) -> None:
-    """By the time that the loop's thread computes: the load of the machine is not ours."""
+    """By the time that the loop's thread computes, and by how quick it is: the load of the machine is not ours."""
     longest = 0.0
 
     async def tick() -> None:
@@ -600,6 +601,10 @@ async def test_ten_thousand_messages_do_not_hold_up_the_event_loop(database: str
     batch: list[dict[str, JSONValue]] = [
         {"role": "user", "content": "x" * 200, "n": number} for number in range(10_000)
     ]
+    began = time.thread_time()
+    for message in batch:
+        json.loads(json.dumps(message))
+    most = max(0.05, time.thread_time() - began)
     async with AsyncPostgresStore(database) as store:
         blocked = []
         for attempt in range(3):
@@ -610,7 +615,7 @@ async def test_ten_thousand_messages_do_not_hold_up_the_event_loop(database: str
             assert await session.count() == 10_000
             ticking.cancel()
             blocked.append(longest)
-    assert min(blocked) < 0.05, blocked
+    assert min(blocked) < most, (blocked, most)
 
 
 def test_what_is_stored_is_plain_rows(database: str) -> None:
