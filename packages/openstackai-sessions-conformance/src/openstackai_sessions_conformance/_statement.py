@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Literal, TypeAlias
 
@@ -205,6 +206,7 @@ class Statement:
         return "\n".join(lines)
 
 
+@cache
 def _distribution_of(module: str) -> dict[str, str]:
     """The version of the distribution that holds a module, by name, where one does."""
     package = module.partition(".")[0]

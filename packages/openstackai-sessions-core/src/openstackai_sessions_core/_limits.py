@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from openstackai_sessions_core._errors import LimitExceededError, ValidationError, brief
 
-__all__ = ["MAX_DEPTH", "Limits", "check_extent", "check_size"]
+__all__ = ["MAX_DEPTH", "Limits", "check_extent", "check_metadata_size", "check_size"]
 
 MIB = 1024 * 1024
 MAX_DEPTH = 64
@@ -71,3 +71,9 @@ def check_size(what: str, size: int, limit: int, setting: str) -> None:
     """
     if size > limit:
         raise LimitExceededError(f"{what} is {size:,}, over the limit of {limit:,} (Limits.{setting})")
+
+
+def check_metadata_size(metadata: Mapping[str, bytes], limits: Limits) -> None:
+    """Raise `LimitExceededError` where a session's metadata, as it would be after a write, is too large."""
+    size = sum(len(key.encode()) + len(value) for key, value in metadata.items())
+    check_size("the session's metadata", size, limits.metadata_bytes, "metadata_bytes")

@@ -20,7 +20,7 @@ from openstackai_sessions_core._errors import (
 )
 from openstackai_sessions_core._fork import watch_forks
 from openstackai_sessions_core._ledger import used_before
-from openstackai_sessions_core._limits import Limits, check_size
+from openstackai_sessions_core._limits import Limits, check_metadata_size
 from openstackai_sessions_core._message import SessionInfo, from_microseconds
 from openstackai_sessions_core._options import StoreOptions
 from openstackai_sessions_core._records import (
@@ -397,8 +397,7 @@ class InMemoryStore(BaseStore):
         return dropped
 
     def _check_metadata(self, metadata: Mapping[str, bytes]) -> None:
-        size = sum(len(key.encode()) + len(value) for key, value in metadata.items())
-        check_size("the session's metadata", size, self.limits.metadata_bytes, "metadata_bytes")
+        check_metadata_size(metadata, self.limits)
 
 
 def _is_over(entry: _Entry, now: int) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from openstackai_sessions_core._codec import check_payload
 from openstackai_sessions_core._errors import ConflictError, CorruptDataError, SchemaVersionError
 from openstackai_sessions_core._ledger import encode_outcome, recall
-from openstackai_sessions_core._limits import check_size
+from openstackai_sessions_core._limits import check_metadata_size
 from openstackai_sessions_core._message import SessionInfo, from_microseconds
 from openstackai_sessions_core._options import StoreOptions
 from openstackai_sessions_core._records import (
@@ -240,8 +240,7 @@ class SessionState:
         return records
 
     def _checked(self, metadata: dict[str, bytes]) -> dict[str, bytes]:
-        size = sum(len(key.encode()) + len(value) for key, value in metadata.items())
-        check_size("the session's metadata", size, self._options.limits.metadata_bytes, "metadata_bytes")
+        check_metadata_size(metadata, self._options.limits)
         return metadata
 
 
