@@ -58,13 +58,15 @@ def prepared(store: FaultyStore) -> tuple[Session, list[object]]:
 
 @pytest.mark.parametrize("kind", WRITES)
 @pytest.mark.parametrize("losses", [1, 3])
-def test_a_lost_reply_is_retried_and_lands_once(kind: str, losses: int) -> None:
+@pytest.mark.parametrize("told", [OutcomeUnknownError, BackendUnavailableError])
+def test_a_lost_reply_is_retried_and_lands_once(told: type[BackendError], losses: int, kind: str) -> None:
+    # Also where the store is wrong about its first attempt: the call's one event fires all the same.
     plain, lossy = faulty(), faulty()
     results = []
     for store in (plain, lossy):
         session, seen = prepared(store)
         if store is lossy:
-            store.after = [OutcomeUnknownError("reply lost")] * losses
+            store.after = [told("reply lost")] * losses
         result = WRITES[kind](session)
         results.append((result, seen, session.get_messages(), session.metadata()))
     assert results[0] == results[1]

@@ -429,7 +429,9 @@ class AsyncSession:
             raise
         # Popping is atomic: of several calls that learn of the same success, one fires.
         learned = self._unknown.pop(op.id, op) is None if self._unknown else False
-        if outcome.applied and self._subscriptions and (learned or not outcome.repeated):
+        # Whatever an earlier attempt was told as: what has this call's own id is this call's write.
+        own = op_id is None
+        if outcome.applied and self._subscriptions and (own or learned or not outcome.repeated):
             subscriptions = self._subscriptions
             await fire(Firing(subscriptions, event, arguments) for event, arguments in events(outcome))
         reraise(cancellation)
