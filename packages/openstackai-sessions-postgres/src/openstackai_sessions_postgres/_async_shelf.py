@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
@@ -93,9 +94,7 @@ def share(
     arguments: Hashable, check: Callable[[], Settings], pool: AsyncConnectionPool[Any] | None
 ) -> AsyncSharedStore:
     """The store for these arguments, made where there is none; `check` reads them, and raises `ValidationError`."""
-    try:
+    store = None
+    with suppress(TypeError):  # an argument of a kind that `check` refuses
         store = _shelf.find(arguments)
-    except TypeError:  # an argument of a kind that `check` refuses
-        check()
-        raise
     return store or _shelf.put(arguments, check(), pool)

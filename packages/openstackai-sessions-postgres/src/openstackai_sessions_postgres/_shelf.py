@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
@@ -92,9 +93,7 @@ _shelf = _Shelf()
 
 def share(arguments: Hashable, check: Callable[[], Settings], pool: ConnectionPool[Any] | None) -> SharedStore:
     """The store for these arguments, made where there is none; `check` reads them, and raises `ValidationError`."""
-    try:
+    store = None
+    with suppress(TypeError):  # an argument of a kind that `check` refuses
         store = _shelf.find(arguments)
-    except TypeError:  # an argument of a kind that `check` refuses
-        check()
-        raise
     return store or _shelf.put(arguments, check(), pool)

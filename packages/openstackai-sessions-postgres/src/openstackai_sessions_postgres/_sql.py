@@ -16,10 +16,14 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-__all__ = ["MIGRATIONS", "SMALL_BATCH", "Statements", "schema_sql", "statements"]
+__all__ = ["MIGRATIONS", "SMALL_BATCH", "WINDOW", "Statements", "schema_sql", "statements"]
 
 # Batches up to this size have their own prepared append; larger ones go through the function.
 SMALL_BATCH = 4
+
+# Windows up to this size have a read of their own. Of a limit that it does not know, the server assumes a tenth of what
+# there is: in a long conversation it holds that so dear that it plans each read anew, which takes as long as the read.
+WINDOW = 100
 
 # date_part gives a double, exact to the microsecond until the year 2255, where extract would compute with numerics.
 NOW = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint"
@@ -538,6 +542,13 @@ SELECT s.first_position, s.updated_at FROM s""".replace("NUMBER", str(number))
 
 COLUMNS = "m.position, m.id, m.created_at, convert_to(m.data, 'UTF8')"
 OF_VISIBLE = "EXISTS (SELECT FROM {schema}.sessions s WHERE s.session_id = %(session_id)s AND " + VISIBLE + " LIFE)"
+READ = (
+    "SELECT "
+    + COLUMNS
+    + " FROM {schema}.messages m WHERE m.session_id = %(session_id)s AND m.position < %(before)s AND "
+    + OF_VISIBLE.replace(" LIFE", "")
+    + " ORDER BY m.position DESC LIMIT "
+)
 LIST = (
     "SELECT s.session_id, s.message_count, s.created_at, s.updated_at FROM {schema}.sessions s WHERE "
     + VISIBLE
@@ -562,11 +573,8 @@ TEXTS = {
     " %(times)b::bigint[], %(data)b::bytea[], %(keys)b::varchar[], %(values)b::bytea[], %(limit)s)",
     "delete": "SELECT * FROM {schema}.delete(" + ARGUMENTS + ")",
     "purge": "SELECT * FROM {schema}.purge(%(sessions)s, %(rows)s)",
-    "read": "SELECT "
-    + COLUMNS
-    + " FROM {schema}.messages m WHERE m.session_id = %(session_id)s AND m.position < %(before)s AND "
-    + OF_VISIBLE.replace(" LIFE", "")
-    + " ORDER BY m.position DESC LIMIT %(limit)s",
+    "read": READ + "%(limit)s",
+    "read_window": f"SELECT w.* FROM ({READ}{WINDOW}) w ORDER BY w.position DESC LIMIT %(limit)s",
     "scan": "SELECT "
     + COLUMNS
     + " FROM {schema}.messages m WHERE m.session_id = %(session_id)s AND m.position > %(after)s"
@@ -613,6 +621,7 @@ class Statements(NamedTuple):
     delete: bytes
     purge: bytes
     read: bytes
+    read_window: bytes
     scan: bytes
     head: bytes
     metadata: bytes

@@ -31,7 +31,7 @@ from openstackai_sessions_postgres._home import Execute, Home, OperationKnown, R
 from openstackai_sessions_postgres._rows import Reply, after_prefix, outcome, parts
 from openstackai_sessions_postgres._seam import Place, here, is_gone
 from openstackai_sessions_postgres._settings import DEFAULT_SCHEMA, Settings, make_settings
-from openstackai_sessions_postgres._sql import SMALL_BATCH, statements
+from openstackai_sessions_postgres._sql import SMALL_BATCH, WINDOW, statements
 
 __all__ = ["PostgresStore"]
 
@@ -215,8 +215,9 @@ class PostgresStore(BaseStore):
     # -- Reads ------------------------------------------------------------------------------------------------------
 
     def read(self, session_id: str, *, limit: int | None, before: int | None) -> Sequence[RecordTuple]:
+        short = limit is not None and limit <= WINDOW
         rows = self._read(
-            self._texts.read,
+            self._texts.read_window if short else self._texts.read,
             {
                 "session_id": session_id,
                 "limit": Int8(END if limit is None else min(limit, END)),
