@@ -12,7 +12,7 @@ from typing import Any
 from openstackai_sessions_conformance._async_scene import AsyncScene, check
 from openstackai_sessions_conformance._async_seam import sleep, together, within
 from openstackai_sessions_conformance._findings import refuses, require, same
-from openstackai_sessions_conformance._views import document, entry, envelope
+from openstackai_sessions_conformance._views import contents, document, entry, envelope
 from openstackai_sessions_core import (
     AsyncSession,
     ConflictError,
@@ -492,6 +492,13 @@ class AsyncEventChecks:
         session.off(SessionEvent.MESSAGE_ADDED, fourth)
         await session.add_message("user", "d")
         same(heard[4:], [], "the handlers that run after the last was taken off")
+        # A method is another object at each look, and equal to itself.
+        messages: list[Message] = []
+        session.on(SessionEvent.MESSAGE_ADDED, messages.append)
+        await session.add_message("user", "e")
+        session.off(SessionEvent.MESSAGE_ADDED, messages.append)
+        await session.add_message("user", "f")
+        same(contents(messages), ["e"], "what a method heard that was taken off after one message")
 
     @check(62, cause="close keeps the handlers, or something else refers to them")
     async def test_062_closing_drops_the_handlers(self, scene: AsyncScene) -> None:

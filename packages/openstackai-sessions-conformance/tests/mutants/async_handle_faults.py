@@ -194,6 +194,13 @@ class CoercesLimit(AsyncSession):
         return await super().get_messages(limit, before=before)
 
 
+class OffByIdentity(AsyncSession):
+    """`off` looks for the handler itself; of a method there is a new one at each look."""
+
+    def off(self, event: Any, handler: Any) -> None:
+        self._subscriptions._drop(event, lambda other: other.handler is handler)
+
+
 class IdsAreTrimmedFirst(AsyncInMemoryStore):
     def session(self, session_id: str, *, ttl: float | None = None) -> AsyncSession:
         given: Any = session_id
@@ -239,4 +246,5 @@ HANDLE_FAULTS: dict[str, type[AsyncInMemoryStore]] = {
     "iteration reads everything": handled(IteratesTheList),
     "newer documents are read": handled(AnyVersion),
     "limit coerced": handled(CoercesLimit),
+    "off by identity": handled(OffByIdentity),
 }

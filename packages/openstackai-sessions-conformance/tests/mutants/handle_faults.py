@@ -195,6 +195,13 @@ class CoercesLimit(Session):
         return super().get_messages(limit, before=before)
 
 
+class OffByIdentity(Session):
+    """`off` looks for the handler itself; of a method there is a new one at each look."""
+
+    def off(self, event: Any, handler: Any) -> None:
+        self._subscriptions._drop(event, lambda other: other.handler is handler)
+
+
 class IdsAreTrimmedFirst(InMemoryStore):
     def session(self, session_id: str, *, ttl: float | None = None) -> Session:
         given: Any = session_id
@@ -240,4 +247,5 @@ HANDLE_FAULTS: dict[str, type[InMemoryStore]] = {
     "iteration reads everything": handled(IteratesTheList),
     "newer documents are read": handled(AnyVersion),
     "limit coerced": handled(CoercesLimit),
+    "off by identity": handled(OffByIdentity),
 }

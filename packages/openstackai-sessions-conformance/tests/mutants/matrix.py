@@ -20,6 +20,7 @@ from mutants.faults import ASYNC_FAULTS, EQUIVALENT, PUBLIC, STORE_FAULTS, async
 from mutants.file_faults import FILE_FAULTS
 from mutants.page import MOST, Page, Row, Run, choose, published, read_page, summarise, write_page
 from mutants.path_faults import ASYNC_PATH_FAULTS, PATH_FAULTS
+from mutants.task_faults import TASK_FAULTS
 from mutants.write_faults import ASYNC_RACES, RACES, WRITE_FAULTS
 from openstackai_sessions_conformance import DEFAULT, Capability
 from openstackai_sessions_conformance._run import run_suite
@@ -56,7 +57,7 @@ def mutants() -> dict[str, Callable[..., Any]]:
     for name, racing in RACES.items():
         found[name] = racing
         found[f"{name} (async)"] = ASYNC_RACES[name]
-    found = {**found, **ASYNC_FAULTS, **ASYNC_PATH_FAULTS, **FILE_FAULTS}
+    found = {**found, **ASYNC_FAULTS, **ASYNC_PATH_FAULTS, **TASK_FAULTS, **FILE_FAULTS}
     return {name: found[name] for name in sorted(found, key=lambda name: name[:2] if name[:2].isdigit() else "~")}
 
 
