@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from typing import Any
 
 from openstackai_sessions_conformance._crash import CrashReport, crash_clients
 from openstackai_sessions_core import Session
@@ -85,8 +86,10 @@ def _kill_once(somewhere: Place, tally: Tally) -> None:
             worker.kill()
     with somewhere.open() as store:
         session = Session(store, "s")
-        tag = session.get("tag")
-        texts = [message["content"] for message in session.get_messages()]
+        # At one instant: a server may be at the last request of the one that was killed.
+        held: Any = session.export()
+        tag = held["metadata"].get("tag")
+        texts = [message["data"]["content"] for message in held["messages"]]
         whole = texts_of(str(tag)) if tag is not None else []
         tally.expect(texts in ([], whole), f"{len(texts)} messages beside the tag {tag!r}: {texts[:3]}")
         tally.numbers["found " + ("full" if texts else "cleared" if tag else "empty")] += 1

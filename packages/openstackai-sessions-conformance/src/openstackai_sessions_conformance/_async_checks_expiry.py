@@ -327,10 +327,13 @@ class AsyncExpiryChecks:
             "import_data append of nothing": lambda s: s.import_data(empty, mode="append"),
         }
         new = document(entry("m", new=1), created_at=None)
+        same_again = document(entry("m", old=1), created_at=None)
         writes: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
             "add_messages": lambda s: s.add_messages([{"new": 1}], ids=["m"]),
             "import_data": lambda s: s.import_data(new),
             "import_data append": lambda s: s.import_data(new, mode="append"),
+            "add_messages of the same": lambda s: s.add_messages([{"old": 1}], ids=["m"]),
+            "import_data append of the same": lambda s: s.import_data(same_again, mode="append"),
             "set": lambda s: s.set("new", 1),
             "update": lambda s: s.update({"new": 1}),
         }
@@ -350,7 +353,8 @@ class AsyncExpiryChecks:
         for name, call in writes.items():
             await call(scene.session(name))
             held = [await scene.other(name).get_messages(), await scene.other(name).metadata()]
-            wanted = [[], {"new": 1}] if name in ("set", "update") else [[{"new": 1}], {}]
+            message = {"old": 1} if name.endswith("of the same") else {"new": 1}
+            wanted = [[], {"new": 1}] if name in ("set", "update") else [[message], {}]
             same(held, wanted, f"messages and metadata after {name}, the first call after the deadline")
         listed = await scene.store.list_sessions()
         same([info.id for info in listed], sorted(writes), "the sessions after the first calls after the deadline")

@@ -24,6 +24,9 @@ WRITES: dict[str, Callable[[AsyncSession, str], Awaitable[Any]]] = {
     "add_message with an id": lambda session, op: session.add_message("user", "x", id="given", op_id=op),
     "add_messages": lambda session, op: session.add_messages([{"n": 1}, {"n": 2}], op_id=op),
     "add_messages of nothing": lambda session, op: session.add_messages([], op_id=op),
+    "add_messages over known ids": lambda session, op: session.add_messages(
+        [{"n": 1}, {"old": 1}, {"n": 2}, {"old": 3}], ids=["n", "first", None, "third"], op_id=op
+    ),
     "pop_message": lambda session, op: session.pop_message(op_id=op),
     "clear": lambda session, op: session.clear(op_id=op),
     "set": lambda session, op: session.set("k", 1, op_id=op),
@@ -102,7 +105,7 @@ ONCE: dict[str, Callable[[AsyncSession, str], Awaitable[Any]]] = {
 
 
 async def _fill(session: AsyncSession) -> None:
-    await session.add_messages([{"old": 1}, {"old": 2}, {"old": 3}])
+    await session.add_messages([{"old": 1}, {"old": 2}, {"old": 3}], ids=["first", None, "third"])
     await session.update({"k": "old", "m": "old"})
 
 

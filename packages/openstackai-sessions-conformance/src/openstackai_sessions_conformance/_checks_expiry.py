@@ -326,10 +326,13 @@ class ExpiryChecks:
             "import_data append of nothing": lambda s: s.import_data(empty, mode="append"),
         }
         new = document(entry("m", new=1), created_at=None)
+        same_again = document(entry("m", old=1), created_at=None)
         writes: dict[str, Callable[[Session], object]] = {
             "add_messages": lambda s: s.add_messages([{"new": 1}], ids=["m"]),
             "import_data": lambda s: s.import_data(new),
             "import_data append": lambda s: s.import_data(new, mode="append"),
+            "add_messages of the same": lambda s: s.add_messages([{"old": 1}], ids=["m"]),
+            "import_data append of the same": lambda s: s.import_data(same_again, mode="append"),
             "set": lambda s: s.set("new", 1),
             "update": lambda s: s.update({"new": 1}),
         }
@@ -349,7 +352,8 @@ class ExpiryChecks:
         for name, call in writes.items():
             call(scene.session(name))
             held = [scene.other(name).get_messages(), scene.other(name).metadata()]
-            wanted = [[], {"new": 1}] if name in ("set", "update") else [[{"new": 1}], {}]
+            message = {"old": 1} if name.endswith("of the same") else {"new": 1}
+            wanted = [[], {"new": 1}] if name in ("set", "update") else [[message], {}]
             same(held, wanted, f"messages and metadata after {name}, the first call after the deadline")
         listed = scene.store.list_sessions()
         same([info.id for info in listed], sorted(writes), "the sessions after the first calls after the deadline")

@@ -146,6 +146,32 @@ class RepeatsWhatIsThere(InMemoryStore):
         return found._replace(records=[entry.by_id.get(record[1], record) for record in found.records])
 
 
+class RepeatsFromTheFirst(InMemoryStore):
+    """Of an append the ledger keeps where its first message stood, and a repeat counts on from there."""
+
+    def _recall(self, session_id: str, op: Operation, now: int) -> Outcome | None:
+        found = super()._recall(session_id, op, now)
+        if found is None or not found.added:
+            return found
+        places = range(found.records[0][0], found.records[0][0] + len(found.records))
+        return found._replace(
+            records=[Record(place, *record[1:]) for place, record in zip(places, found.records, strict=True)]
+        )
+
+
+class AppendKnowsWhatExpired(InMemoryStore):
+    """An import that appends leaves out what the session held before it expired."""
+
+    def replace(self, session_id: str, op: Operation, content: SessionImport, *, ttl: int | None) -> Outcome:
+        with self._lock:
+            held = self._sessions.get(session_id)
+            if content.append and held is not None and self._find(session_id, self._now()) is None:
+                known = {(record.id, record.data) for record in held.log}
+                fresh = [message for message in content.messages if (message.id, message.data) not in known]
+                content = content._replace(messages=fresh)
+        return super().replace(session_id, op, content, ttl=ttl)
+
+
 class ThousandOperations(InMemoryStore):
     """A ledger of the newest thousand operations."""
 
@@ -331,6 +357,8 @@ WRITE_FAULTS: dict[str, type[InMemoryStore]] = {
     "an import of nothing new is forgotten": forgets_nothing_done("replace"),
     "an empty import is no write": EmptyImportIsNone,
     "a repeat returns what is there": RepeatsWhatIsThere,
+    "a repeat counts from the first": RepeatsFromTheFirst,
+    "an append knows what expired": AppendKnowsWhatExpired,
     "a ledger of a thousand": ThousandOperations,
     "recent ids alone": RecentIds,
     "append compares values": AppendsLoosely,
