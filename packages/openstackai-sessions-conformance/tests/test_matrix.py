@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mutants.matrix import THREADS_ONLY, is_assertion, mutants
 from mutants.page import Page, Row, Run, choose, published, read_page, summarise, write_page
+from mutants.task_faults import TASK_FAULTS
 
 OLD = """\
 # Which check kills which mutant
@@ -90,4 +91,5 @@ def test_every_mutant_but_those_of_threads_and_files_has_both_sides() -> None:
         "19 cancellation swallowed (async)",
         "a blocking delete (async)",
         "handlers run later (async)",
+        *TASK_FAULTS,
     }
