@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ SQLITE = "openstackai_sessions_sqlite:SQLiteStore"
 
 STORES = '''
 import pathlib, time
-from openstackai_sessions_core import BackendUnavailableError
+from openstackai_sessions_core import BackendError, BackendUnavailableError
 from openstackai_sessions_core.backend import NewMessage, Operation, Outcome, Record
 from openstackai_sessions_sqlite import SQLiteStore
 
@@ -62,6 +63,23 @@ class Served(SQLiteStore):
         if pathlib.Path(self._database.path).with_name("down").exists():
             raise BackendUnavailableError("down")
         return super().append(session_id, op, messages, ttl=ttl)
+
+
+class Refusing(SQLiteStore):
+    """Takes nothing from anybody."""
+
+    def append(self, session_id, op, messages, *, ttl):
+        raise BackendError("the key is too long")
+
+
+class Raising(SQLiteStore):
+    """Falls over."""
+
+    def append(self, session_id, op, messages, *, ttl):
+        try:
+            raise KeyError("x")
+        except KeyError as error:
+            raise RuntimeError("two\\nlines") from error
 '''
 
 
@@ -143,3 +161,17 @@ def test_a_target_is_a_module_and_a_callable() -> None:
     assert find(SQLITE).__name__ == "SQLiteStore"
     with pytest.raises(ValueError, match="module:callable"):
         find("pathlib.Path")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Refusing", r"no append acknowledged: BackendError: the key is too long \(at stores_that_crash.py:\d+\)"),
+        ("Raising", r"no append acknowledged: RuntimeError: two lines \(at stores_that_crash.py:\d+\)"),
+    ],
+)
+def test_a_store_that_takes_nothing_is_told_with_its_error(stores: str, tmp_path: Path, name: str, said: str) -> None:
+    before = time.monotonic()
+    with pytest.raises(RuntimeError, match=said):
+        crash_clients(f"{stores}:{name}", [str(tmp_path / "x.db")], kills=2)
+    assert time.monotonic() - before < 30

@@ -48,6 +48,8 @@ AHEAD = 2
 EARLY = 4
 # In seconds: how long a server may take to be back.
 PATIENCE = 30.0
+# What a worker says last where an error ends it.
+FAILED = "failed "
 
 
 @dataclass
@@ -250,6 +252,8 @@ class Worker:
 
     def __init__(self, target: str) -> None:
         self.history = Path(os.devnull)
+        self.error = "it ended; what it wrote to standard error says why"
+        """Why it ended, once `hears` has returned False."""
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-c", START, str(Path(__file__).parent)],
             stdin=subprocess.PIPE,
@@ -262,19 +266,22 @@ class Worker:
     def write(self, orders: Orders) -> None:
         """Wait until the worker is ready, and let it write."""
         if not self.hears("ready"):
-            raise RuntimeError("a worker ended before it began: its error is on the standard error stream")
+            raise RuntimeError(f"a process that is to write ended before it began: {self.error}")
         self.history = Path(orders["history"])
         self.tell(orders)
 
     def wait_for_append(self) -> None:
         """Wait until an append was acknowledged."""
         if not self.hears("acknowledged"):
-            raise RuntimeError("a worker ended before it wrote: its error is on the standard error stream")
+            raise RuntimeError(f"a process that is to write had no append acknowledged: {self.error}")
 
     def hears(self, word: str) -> bool:
         """Wait for the next line; whether it is that word."""
         assert self._process.stdout is not None
-        return self._process.stdout.readline() == f"{word}\n"
+        line = self._process.stdout.readline()
+        if line.startswith(FAILED):
+            self.error = line[len(FAILED) :].rstrip()
+        return line == f"{word}\n"
 
     def kill(self) -> None:
         """End the process at once, if it has not ended."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 from openstackai_sessions_conformance._blocking import handle_of, opened
@@ -22,6 +26,8 @@ Opener: TypeAlias = Callable[..., object]
 
 # In seconds: a server that is down is not asked more often.
 PAUSE = 0.01
+# For so long a writer takes errors before its first success for a server that is not there yet.
+PATIENCE = 5.0
 
 
 class Orders(TypedDict):
@@ -49,13 +55,38 @@ def find(target: str) -> Opener:
 
 
 def work() -> None:
-    """Import the target, say so, wait for the orders, and write until killed."""
+    """Import the target, say so, wait for the orders, and write until killed; an error is the last that is said."""
+    try:
+        obey()
+    except Exception as error:
+        # The innermost cause names the line that is at fault.
+        cause: BaseException = error
+        while (deeper := cause.__cause__) is not None:
+            cause = deeper
+        frames = traceback.extract_tb(cause.__traceback__) or traceback.extract_tb(error.__traceback__)
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"failed {text} (at {where})", flush=True)  # noqa: T201 - this is how the other side learns of it
+        raise
+
+
+def obey() -> None:
+    """The same, and errors are raised."""
     opener = find(json.loads(sys.stdin.readline())["target"])
     print("ready", flush=True)  # noqa: T201 - this is how the other side learns of it
     line = sys.stdin.readline()
     if line:
         orders: Orders = json.loads(line)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         {"write": write, "step": step, "append": race, "remove": race, "start": start}[orders["work"]](opener, orders)
+
+
+def _end_with_parent() -> None:
+    """Nobody is left behind: when whoever gave the orders is gone, its end of the pipe is closed."""
+    # Not through `sys.stdin`, whose lock an interpreter that ends would wait for.
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def write(opener: Opener, orders: Orders) -> None:
@@ -64,6 +95,7 @@ def write(opener: Opener, orders: Orders) -> None:
     chance = random.Random(orders["seed"])
     client, number, told = orders["client"], 0, False
     session = handle_of(opened(opener, *orders["args"]), orders["session_id"])
+    until = time.monotonic() + PATIENCE
     while True:
         number += 1
         size = chance.choice((0, 1, 1, 1, chance.randint(2, orders["batch"])))
@@ -84,6 +116,8 @@ def write(opener: Opener, orders: Orders) -> None:
                 told = True
                 print("acknowledged", flush=True)  # noqa: T201 - as above
         except SessionError:
+            if not told and time.monotonic() > until:
+                raise
             time.sleep(PAUSE)
 
 

@@ -195,7 +195,11 @@ def run_suite(
     }
     _chosen.append(cls)
     try:
-        with tempfile.TemporaryDirectory() as folder, _environment(settings), _hypothesis_in(Path(folder, "h")):
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+            _environment(settings),
+            _hypothesis_in(Path(folder, "h")),
+        ):
             ini = Path(folder, "pytest.ini")
             ini.write_text("[pytest]\n", "utf-8")
             arguments = [
