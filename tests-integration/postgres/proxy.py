@@ -7,10 +7,14 @@ import socket
 import threading
 from urllib.parse import urlsplit, urlunsplit
 
+# How a server ends what it says while a connection is made.
+READY = b"Z\x00\x00\x00\x05I"
+
 
 class Proxy:
-    """Passes bytes on; `cut_replies` loses the next so many replies, `silent` swallows everything.
+    """Passes bytes on; `cut_replies` loses the next so many replies to requests, `silent` swallows everything.
 
+    What a server says while a connection is made is none: a pool makes some on its own.
     `deaf`: new connections are taken, and nothing of them is passed on.
     """
 
@@ -56,13 +60,15 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
+        is_made = False
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 if self.silent:
                     continue
-                if is_reply and self.cut_replies > 0:
+                if is_reply and is_made and self.cut_replies > 0:
                     self.cut_replies -= 1
                     break
+                is_made = is_made or data.endswith(READY)
                 target.sendall(data)
         _shut(source)
         _shut(target)

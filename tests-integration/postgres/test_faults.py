@@ -115,7 +115,7 @@ async def test_connections_cut_while_idle_are_replaced_unnoticed_async(proxy: Pr
 
 
 def test_a_silent_server_does_not_hold_a_call_for_ever(proxy: Proxy) -> None:
-    store = PostgresStore(proxy.url, retry_timeout=0, timeout=0.5)
+    store = PostgresStore(proxy.url, retry_timeout=0, timeout=1.5)
     session = store.session("s")
     session.add_message("user", "first")
     proxy.silent = True
@@ -124,7 +124,7 @@ def test_a_silent_server_does_not_hold_a_call_for_ever(proxy: Proxy) -> None:
         session.add_message("user", "second")
     with pytest.raises(BackendUnavailableError):
         session.get_messages()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     proxy.silent = False
     proxy.drop()
     assert session.count() == 1
@@ -132,7 +132,7 @@ def test_a_silent_server_does_not_hold_a_call_for_ever(proxy: Proxy) -> None:
 
 
 async def test_a_silent_server_does_not_hold_a_call_for_ever_async(proxy: Proxy) -> None:
-    store = AsyncPostgresStore(proxy.url, retry_timeout=0, timeout=0.5)
+    store = AsyncPostgresStore(proxy.url, retry_timeout=0, timeout=1.5)
     session = store.session("s")
     await session.add_message("user", "first")
     proxy.silent = True
@@ -141,7 +141,7 @@ async def test_a_silent_server_does_not_hold_a_call_for_ever_async(proxy: Proxy)
         await session.add_message("user", "second")
     with pytest.raises(BackendUnavailableError):
         await session.get_messages()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     proxy.silent = False
     proxy.drop()
     assert await session.count() == 1
