@@ -67,8 +67,8 @@ def orders(place: Place, work: str, folder: str, number: int, **changes: Any) ->
     return told
 
 
-def together_elsewhere(all_orders: Sequence[Orders]) -> tuple[list[Call], list[str]]:
-    """Let as many processes begin at once; return what they noted, and the errors of those that did not end well."""
+def together_elsewhere(all_orders: Sequence[Orders]) -> list[Call]:
+    """Let as many processes begin at once; return what they noted, once all have ended well."""
     with ExitStack() as stack:
         workers = []
         for each in all_orders:
@@ -79,8 +79,9 @@ def together_elsewhere(all_orders: Sequence[Orders]) -> tuple[list[Call], list[s
         for worker, each in zip(workers, all_orders, strict=True):
             worker.tell(each)
         failed = [worker.error for worker in workers if not worker.hears("done")]
+    require(not failed, "no error in any of the processes", f"{len(failed)} failed, the first by {failed[:1]}")
     written = [each["history"] for each in all_orders if Path(each["history"]).exists()]
-    return read_histories(*written) if all_orders[0]["count"] else [], failed
+    return read_histories(*written) if all_orders[0]["count"] else []
 
 
 class ProcessChecks:
@@ -95,8 +96,7 @@ class ProcessChecks:
                 orders(scene.place, "append", folder, number, seed=scene.seed * 10 + number, count=count)
                 for number in range(workers)
             ]
-            calls, failed = together_elsewhere(told)
-        require(not failed, "no error in any of the processes", f"{len(failed)} failed, the first by {failed[:1]}")
+            calls = together_elsewhere(told)
         same(len(calls), workers * count, "the number of calls that were made")
         _judge(check_appends(calls, shown(scene.session().get_messages())))
 
@@ -109,8 +109,7 @@ class ProcessChecks:
                 orders(scene.place, "remove", folder, number, seed=scene.seed * 10 + number, count=count)
                 for number in range(workers)
             ]
-            calls, failed = together_elsewhere(told)
-        require(not failed, "no error in any of the processes", f"{len(failed)} failed, the first by {failed[:1]}")
+            calls = together_elsewhere(told)
         _judge(check_removals(calls, shown(scene.session().get_messages())))
 
     @plain_check(
@@ -186,8 +185,7 @@ class ProcessChecks:
         """Processes that all start on an empty place each write without an error."""
         place, workers = scene.new_place(), scene.pick(8, 64, 64)
         with tempfile.TemporaryDirectory() as folder:
-            _, failed = together_elsewhere([orders(place, "start", folder, number) for number in range(workers)])
-        require(not failed, "no error in any of the processes", f"{len(failed)} failed, the first by {failed[:1]}")
+            together_elsewhere([orders(place, "start", folder, number) for number in range(workers)])
         store = scene.open_at(place)
         seen = sorted(str(message.content) for message in store.session("s").get_messages())
         same(seen, sorted(f"w{number}" for number in range(workers)), "one message of each process")

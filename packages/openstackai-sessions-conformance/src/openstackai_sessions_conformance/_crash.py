@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openstackai_sessions_conformance._blocking import handle_of, opened
-from openstackai_sessions_conformance._crash_worker import Orders, find
+from openstackai_sessions_conformance._crash_worker import FAILED, Orders, find
 from openstackai_sessions_conformance._history import Call, Kind, Outcome, Shown, Violation, read_histories
 from openstackai_sessions_conformance._history_rules import check_appends, check_metadata
 from openstackai_sessions_core import BackendUnavailableError, Session
@@ -48,8 +48,6 @@ AHEAD = 2
 EARLY = 4
 # In seconds: how long a server may take to be back.
 PATIENCE = 30.0
-# What a worker says last where an error ends it.
-FAILED = "failed "
 
 
 @dataclass

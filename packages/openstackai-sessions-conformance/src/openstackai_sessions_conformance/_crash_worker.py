@@ -19,13 +19,15 @@ from openstackai_sessions_conformance._history import Kind, Recorder
 from openstackai_sessions_conformance._recorded import noted
 from openstackai_sessions_core import SessionError
 
-__all__ = ["Opener", "Orders", "find", "work"]
+__all__ = ["FAILED", "Opener", "Orders", "find", "work"]
 
 Opener: TypeAlias = Callable[..., object]
 """Opens a store, sync or async, anew; what it takes is what the orders bring."""
 
 # In seconds: a server that is down is not asked more often.
 PAUSE = 0.01
+# What a worker says last where an error ends it, before the error.
+FAILED = "failed "
 # For so long a writer takes errors before its first success for a server that is not there yet.
 PATIENCE = 5.0
 
@@ -66,7 +68,7 @@ def work() -> None:
         frames = traceback.extract_tb(cause.__traceback__) or traceback.extract_tb(error.__traceback__)
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"failed {text} (at {where})", flush=True)  # noqa: T201 - this is how the other side learns of it
+        print(f"{FAILED}{text} (at {where})", flush=True)  # noqa: T201 - this is how the other side learns of it
         raise
 
 
